@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/fozlog/foz/client"
+	"github.com/fozlog/foz/segment/parquet"
+)
+
+var exportFormats = []string{"parquet", "arrow", "ndjson"}
+
+// exportSettings are the flags of `foz segment export`.
+type exportSettings struct {
+	read consumeSettings
+	to   string
+	out  string
+}
+
+func (a *app) segmentExport() *cobra.Command {
+	s := exportSettings{}
+	cmd := &cobra.Command{
+		Use:   "export TOPIC",
+		Short: "Write a topic's records, or some of them, to a Parquet, Arrow or NDJSON file",
+		Long: "Write a topic's records, or some of them, to a file, typed columns included. The file\n" +
+			"appears when it is complete, under its name; - is stdout. It is read from the service.",
+		Example: "  foz segment export flights --to parquet --out flights.parquet\n" +
+			"  foz segment export flights --columns origin,delay --where 'delay > 60' --to arrow --out -",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.read.topic, s.read.format = args[0], "arrow"
+			if s.to == "ndjson" {
+				s.read.format = "ndjson"
+			}
+			if !slices.Contains(exportFormats, s.to) {
+				return usagef("--to %q: want %s", s.to, strings.Join(exportFormats, ", "))
+			}
+			if err := s.read.settle(); err != nil {
+				return err
+			}
+			return a.export(cmd.Context(), s)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.to, "to", "parquet", strings.Join(exportFormats, ", "))
+	f.StringVar(&s.out, "out", "", "the file to write; - is stdout")
+	f.Int32VarP(&s.read.partition, "partition", "p", client.AllPartitions, "the partition (-1: all)")
+	f.StringVarP(&s.read.offset, "offset", "o", "", "where: "+positionForms+" (default start)")
+	f.StringSliceVar(&s.read.columns, "columns", nil, "only these")
+	f.StringVar(&s.read.where, "where", "", "only records for which this is true")
+	cmd.MarkFlagRequired("out")
+	return cmd
+}
+
+func (a *app) export(ctx context.Context, s exportSettings) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	var bar *progressbar.ProgressBar
+	if a.talkTerminal {
+		bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(a.talk),
+			progressbar.OptionSetDescription("export"), progressbar.OptionShowBytes(true),
+			progressbar.OptionClearOnFinish())
+		defer bar.Exit()
+	}
+	if s.out == "-" {
+		_, err := s.copy(ctx, c, a.out, bar)
+		return err
+	}
+	return a.toFile(s.out, func(w io.Writer) error {
+		rows, err := s.copy(ctx, c, w, bar)
+		if err == nil && rows >= 0 {
+			a.say("%s to %s", counted(rows, "record"), s.out)
+		}
+		return err
+	})
+}
+
+// copy reads and writes; rows is -1 where nobody counts.
+func (s exportSettings) copy(
+	ctx context.Context, c *client.Client, w io.Writer, bar *progressbar.ProgressBar,
+) (rows int64, err error) {
+	out := bufio.NewWriterSize(watching(w, bar), 256<<10)
+	read := s.read.read(s.read.partition)
+	switch s.to {
+	case "ndjson":
+		for line, err := range c.ScanLines(ctx, read) {
+			if err != nil {
+				return rows, err
+			}
+			out.Write(line)
+			out.WriteByte('\n')
+			rows++
+		}
+	default:
+		stream, err := c.Arrow(ctx, read)
+		if err != nil {
+			return 0, err
+		}
+		defer stream.Close()
+		if s.to == "arrow" {
+			rows = -1
+			_, err = io.Copy(out, stream)
+		} else {
+			rows, err = parquet.Convert(out, stream)
+		}
+		if err != nil {
+			return rows, err
+		}
+	}
+	return rows, out.Flush()
+}
+
+// watching tells a progress bar, if there is one, what is written.
+func watching(w io.Writer, bar *progressbar.ProgressBar) io.Writer {
+	if bar == nil {
+		return w
+	}
+	return io.MultiWriter(w, bar)
+}
+
+// toFile has a file written under another name, and gives it its own when it is complete: an error,
+// or an interrupt, leaves nothing.
+func (a *app) toFile(name string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name()) // what there is of it is of no use
+		}
+	}()
+	if err = write(f); err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err = orLater(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return os.Rename(f.Name(), name)
+}
