@@ -71,7 +71,7 @@ var testWalls = map[string][]string{
 	"compactor": {"bus"},
 	"metadata":  {"segment", "bus"},
 	"httpapi":   {"bus"},
-	"infra":     {"objectstore"},
+	"infra":     {"objectstore", "verify"},
 }
 
 // doors are the only packages (each with what lies below it) that may import a module of

@@ -36,9 +36,10 @@ type Config struct {
 
 const (
 	startWithin = 10 * time.Second // an embedded server is ready in milliseconds
-	flushWithin = 2 * time.Second  // a subscription is known to the server
-	headerError = "Foz-Error"      // of an answer that is none
-	queueName   = "foz"            // one of those who serve a subject is asked
+	startPoll   = 50 * time.Millisecond
+	flushWithin = 2 * time.Second // a subscription is known to the server
+	headerError = "Foz-Error"     // of an answer that is none
+	queueName   = "foz"           // one of those who serve a subject is asked
 )
 
 var answerErrors = map[string]error{

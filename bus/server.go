@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -23,13 +24,40 @@ func startServer(c Config) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure embedded bus: %w", err)
 	}
+	failed := make(failures, 1)
+	s.SetLogger(failed, false, false)
 	s.Start()
-	if !s.ReadyForConnections(startWithin) {
-		stopServer(s)
-		return nil, errors.New("start embedded bus: not ready in time")
+	for begun := time.Now(); time.Since(begun) < startWithin; {
+		if s.ReadyForConnections(startPoll) {
+			return s, nil
+		}
+		select {
+		case err := <-failed:
+			stopServer(s)
+			return nil, fmt.Errorf("start embedded bus: %w", err)
+		default:
+		}
 	}
-	return s, nil
+	stopServer(s)
+	return nil, errors.New("start embedded bus: not ready in time")
 }
+
+// failures takes from what a server logs the first reason why it cannot go on, which the
+// server tells nobody else: a port that is taken, say.
+type failures chan error
+
+func (f failures) Fatalf(format string, v ...any) {
+	select {
+	case f <- fmt.Errorf(format, v...):
+	default:
+	}
+}
+
+func (failures) Noticef(string, ...any) {}
+func (failures) Warnf(string, ...any)   {}
+func (failures) Errorf(string, ...any)  {}
+func (failures) Debugf(string, ...any)  {}
+func (failures) Tracef(string, ...any)  {}
 
 func serverOptions(c Config) (*server.Options, error) {
 	o := &server.Options{

@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,5 +182,28 @@ func TestS17Passwords(t *testing.T) {
 	connected(t, with("secret"))
 	if wrong.Connected() {
 		t.Error("a wrong password was believed")
+	}
+}
+
+// How: somebody else listens where a node's server should, for clients and for other nodes.
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for name, c := range map[string]bus.Config{
+		"clients": {Cluster: cluster, Listen: l.Addr().String()},
+		"nodes":   {Cluster: cluster, ClusterListen: l.Addr().String()},
+	} {
+		n, err := bus.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = n.Start(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "address already in use") {
+			t.Errorf("%s: %v", name, err)
+		}
+		n.Close()
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fozlog/foz/verify/loopback"
 )
 
 func TestNodesOnMinIO(t *testing.T) {
@@ -98,12 +99,11 @@ func startNode(t *testing.T, binary string, args ...string) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return at
 }
 
 func eventually(t *testing.T, what string, is func() bool) {

@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"github.com/fozlog/foz/bus"
 	"github.com/fozlog/foz/client"
 	"github.com/fozlog/foz/httpapi"
+	"github.com/fozlog/foz/verify/loopback"
 )
 
 // TestS7OpenByAccident: whatever is missing for an address that others reach is said, and
@@ -163,12 +163,12 @@ func TestS8RevokedOnAllNodes(t *testing.T) {
 }
 
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Helper()
+	at, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return at
 }
 
 // TestWatchedFiles: changes are used once, faults told once, and what is right again used.

@@ -10,18 +10,25 @@ package main
 
 import (
 	"context"
+	"flag"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/fozlog/foz/verify/loopback"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"foz": main}) }
+// Most tests here wait for processes of their own: more of them than processors go side by side.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "4"); err != nil { // a -parallel of the command line wins
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){"foz": main})
+}
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -49,10 +56,9 @@ func setupNode(env *testscript.Env) error {
 }
 
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, err := loopback.FreeAddress()
 	ts.Check(err)
-	ts.Setenv(args[0], l.Addr().String())
-	ts.Check(l.Close())
+	ts.Setenv(args[0], at)
 }
 
 func until(ts *testscript.TestScript, _ bool, args []string) {
