@@ -141,9 +141,6 @@ type PlannedBatch struct {
 	Data    []byte               // the message, as Arrow frames it
 }
 
-// footerBytesMax bounds what follows a segment of many batches in its object.
-const footerBytesMax = 16 << 20
-
 // Read gets all record batches, with so many requests at a time, and gives them to visit in order
 // of offset. Checksums are verified: segment.ErrDamaged names the object, and nothing after it is
 // visited. An error of a plan that is over is ErrPlanExpired. In memory are at most twice as many
@@ -154,8 +151,9 @@ func (p Plan) Read(
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := planReader{get: get, requests: make(chan struct{}, max(1, parallel)),
-		ahead: make(chan chan fetched, max(1, parallel))}
+	parallel = max(1, parallel)
+	r := planReader{get: get, requests: make(chan struct{}, parallel),
+		ahead: make(chan chan fetched, 2*parallel-1)} // and one that waits for room
 	go func() {
 		defer close(r.ahead)
 		for _, s := range p.Segments {
@@ -192,7 +190,7 @@ func (r *planReader) segment(ctx context.Context, s PlannedSegment) {
 		r.batch(ctx, PlannedBatch{Segment: s}, s.ByteStart, s.ByteEnd, s.CRC32C)
 		return
 	}
-	tail, err := r.bytes(ctx, s, s.ByteEnd, footerBytesMax)
+	tail, err := r.bytes(ctx, s, s.ByteEnd, segment.FooterBytesMax)
 	var batches []segment.MergedBatch
 	if err == nil {
 		if batches, err = segment.InspectMerged(tail, s.stored()); err != nil {

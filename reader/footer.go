@@ -10,14 +10,9 @@ import (
 	"github.com/fozlog/foz/segment"
 )
 
-const (
-	// footerBytesMax bounds the footer of a merged segment of many batches. One of 256 MiB
-	// has a few hundred bytes for each of its batches and for each placement it was made of.
-	footerBytesMax = 64 << 20
-	// footerBatchesMax is how many batches all footers that are kept may tell of, about 1 KiB
-	// each: of 8 MiB, they are 512 GiB. One with typed columns counts more.
-	footerBatchesMax = 1 << 16
-)
+// footerBatchesMax is how many batches all footers that are kept may tell of, about 1 KiB
+// each: of 8 MiB, they are 512 GiB. One with typed columns counts more.
+const footerBatchesMax = 1 << 16
 
 // weight is how many batches of a topic without typed columns take as much.
 func weight(batches []segment.MergedBatch) (n int) {
@@ -82,10 +77,10 @@ func (s *scan) batches(c *cursor, pl foz.Placement) ([]segment.MergedBatch, erro
 		return known, nil
 	}
 	at := span{pl.Object, pl.Segment.ByteEnd, pl.Segment.ByteEnd, c.partition}
-	if at.start <= 0 || at.start > math.MaxInt64-footerBytesMax {
+	if at.start <= 0 || at.start > math.MaxInt64-segment.FooterBytesMax {
 		return nil, s.explain(at, errBounds)
 	}
-	at.end += footerBytesMax // a Get ends where the object does
+	at.end += segment.FooterBytesMax // a Get ends where the object does
 	t := s.r.fetches.open(s.ctx, at)
 	defer s.r.fetches.leave(t)
 	bytes, err := s.r.fetches.wait(s.ctx, t)

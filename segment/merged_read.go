@@ -212,6 +212,11 @@ func appendLists(cells *foz.Column, ends []int32, names, values *foz.Column) err
 	return nil
 }
 
+// FooterBytesMax bounds what follows an L1 segment of many batches in its object, so that a Get of
+// as much ends where the object does. One of 256 MiB has a few hundred bytes for each batch, and
+// for each placement it was made of; with the columns and bounds of a thousand, tens of MiB.
+const FooterBytesMax = 64 << 20
+
 // InspectMerged reads the footer of an L1 segment of many batches: tail is the object from
 // s.ByteEnd to its end. The batches tile the segment, their offsets ascend. It fails with
 // ErrDamaged, or ErrVersion.
