@@ -54,7 +54,6 @@ type analytics struct {
 	*compaction
 	report  *AnalyticsReport
 	replay  replay
-	columns []string // of a read; nil: all
 	rows    int64
 	arrow   [][]byte // the bodies as Arrow streams
 	objects [][]byte // the bodies as record objects with keys, and those as Arrow streams
