@@ -6,6 +6,7 @@ import (
 
 	"github.com/fozlog/foz"
 	"github.com/fozlog/foz/schema"
+	"github.com/fozlog/foz/segment"
 )
 
 // batches sorts a request's records into rows, one run per partition, within the limits of a
@@ -21,7 +22,9 @@ type batches struct {
 	lease     lease
 	count     int
 	rows      map[int32]*foz.Rows
-	last      int32 // the partition used last, and its rows
+	memory    segment.StreamMemory // of an Arrow body
+	borrowed  bool                 // rows lie there
+	last      int32                // the partition used last, and its rows
 	lastRows  *foz.Rows
 	// grown asks for the topic again when a record names a partition it does not have here:
 	// this node may lag behind. topic_not_found and partition_not_found are definite.
@@ -136,8 +139,11 @@ const rowsKeepMax = 40 << 20
 // release gives the memory back. Rows that somebody may still look at are left to them.
 func (b *batches) release(reuse bool) {
 	b.lease.release()
+	if reuse {
+		b.memory.Release()
+	}
 	for _, rows := range b.rows {
-		if reuse && cap(rows.Values.Data)+cap(rows.Keys.Data) <= rowsKeepMax {
+		if reuse && !b.borrowed && cap(rows.Values.Data)+cap(rows.Keys.Data) <= rowsKeepMax {
 			rows.Reset()
 			b.api.rows.Put(rows)
 		}

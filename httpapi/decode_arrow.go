@@ -12,6 +12,7 @@ import (
 func (b *batches) decodeArrow(body io.Reader) error {
 	rows, err := segment.ReadStream(&metered{r: body, lease: &b.lease}, segment.StreamLimits{
 		BytesMax: b.api.config.BodyBytesMax, RowsMax: b.api.config.RecordsMax, Now: b.now,
+		Memory: &b.memory,
 	})
 	if err != nil {
 		return err
@@ -31,10 +32,11 @@ func (b *batches) decodeArrow(body io.Reader) error {
 		}
 	}
 	if b.only != anyPartition {
-		b.rows[b.only] = rows
+		b.rows[b.only], b.borrowed = rows, true
 		return nil
 	}
 	b.distribute(rows)
+	b.memory.Release()
 	return nil
 }
 

@@ -31,8 +31,12 @@ func beginBatch(dst []byte, s *shape, pack *packer) batchWriter {
 // end gives dst, with the message complete.
 func (w *batchWriter) end(rows int) []byte {
 	binary.LittleEndian.PutUint64(w.dst[w.start+w.shape.rows:], uint64(rows))
-	binary.LittleEndian.PutUint64(w.dst[w.start+w.shape.body:], uint64(len(w.dst)-w.body))
+	w.putBodyLength(len(w.dst) - w.body)
 	return w.dst
+}
+
+func (w *batchWriter) putBodyLength(n int) {
+	binary.LittleEndian.PutUint64(w.dst[w.start+w.shape.body:], uint64(n))
 }
 
 func (w *batchWriter) putNode(rows, nulls int) {
@@ -46,12 +50,16 @@ func (w *batchWriter) closeBuffer(from int) {
 	if w.pack != nil && len(w.dst) > from {
 		w.dst = w.pack.replace(w.dst, from)
 	}
-	binary.LittleEndian.PutUint64(w.dst[w.buffer:], uint64(from-w.body))
-	binary.LittleEndian.PutUint64(w.dst[w.buffer+8:], uint64(len(w.dst)-from))
-	w.buffer += 16
+	w.putBuffer(int64(from-w.body), int64(len(w.dst)-from))
 	for (len(w.dst)-w.start)&7 != 0 {
 		w.dst = append(w.dst, 0)
 	}
+}
+
+func (w *batchWriter) putBuffer(offset, length int64) {
+	binary.LittleEndian.PutUint64(w.dst[w.buffer:], uint64(offset))
+	binary.LittleEndian.PutUint64(w.dst[w.buffer+8:], uint64(length))
+	w.buffer += 16
 }
 
 // noBuffer writes the validity of what has no nulls.

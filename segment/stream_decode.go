@@ -67,7 +67,7 @@ func (d *streamDecoder) cause(err error) error {
 
 func (d *streamDecoder) decode(rec arrow.RecordBatch) (b *streamBatch, err error) {
 	defer guard(&err)
-	b = &streamBatch{bytes: d.copied}
+	b = &streamBatch{bytes: d.taken}
 	n := int(rec.NumRows())
 	for i, f := range d.schema.Fields() {
 		column := rec.Column(i)

@@ -26,10 +26,11 @@ type messages struct {
 	schema *arrow.Schema // nil before there is one
 	shape  *shape        // of record batches as arrow-go sees them
 	unpack unpacker
-	meta   []byte // reused, as body is
+	meta   []byte // reused, as body is, unless a batch lies in it
 	body   []byte
-	copied int   // bytes of the message that arrow-go has
-	err    error // the first: arrow-go would wrap it
+	memory *StreamMemory // where bodies with batches come from and go
+	taken  int           // bytes that the message takes which arrow-go has
+	err    error         // the first: arrow-go would wrap it
 }
 
 // readError is an error of the reader that a stream comes from, other than its end.
@@ -104,6 +105,9 @@ func (m *messages) next(kind byte) (header *table, body []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: a message claims %d bytes, the limit is %d",
 			errBytesLimit, msg.bodyBytes, m.bytesMax)
 	}
+	if m.body == nil {
+		m.body = m.memory.get()
+	}
 	m.body, err = m.take(m.body, int(msg.bodyBytes))
 	return &msg.header, m.body, err
 }
@@ -132,7 +136,8 @@ func (m *messages) end() error {
 	return io.EOF
 }
 
-// vetBatch copies a batch behind metadata of its own: every buffer decompressed and aligned.
+// vetBatch gives a batch metadata of its own, and a body: every buffer decompressed and aligned.
+// That is the body it came with, if its buffers are so, else a copy.
 func (m *messages) vetBatch(header table, body []byte) (*ipc.Message, error) {
 	rows := header.int64(0, 0)
 	if rows < 0 || rows > math.MaxInt32 {
@@ -145,8 +150,13 @@ func (m *messages) vetBatch(header table, body []byte) (*ipc.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := beginBatch(make([]byte, 0, len(m.shape.metadata)+len(body)), m.shape, nil)
 	nodes, buffers := header.vector(1, pairBytes), header.vector(2, pairBytes)
+	inPlace := codec == Uncompressed && worthKeeping(body) && aligned(buffers)
+	size := len(m.shape.metadata)
+	if !inPlace {
+		size += len(body)
+	}
+	w := beginBatch(make([]byte, 0, size), m.shape, nil)
 	if err := m.shape.fits(nodes, buffers); err != nil {
 		return nil, err
 	}
@@ -166,14 +176,37 @@ func (m *messages) vetBatch(header table, body []byte) (*ipc.Message, error) {
 		if err != nil {
 			return nil, err
 		}
+		if inPlace {
+			offset, length := pair(buffer)
+			w.putBuffer(offset, length)
+			continue
+		}
 		from := len(w.dst)
 		w.dst = append(w.dst, b...)
 		w.closeBuffer(from)
 	}
 	msg, head := w.end(int(rows)), len(m.shape.metadata)
-	m.copied = len(msg)
+	m.taken = len(msg)
+	if inPlace {
+		m.taken += cap(body)
+		w.putBodyLength(len(body))
+		m.memory.keep(body)
+		m.body = nil
+	} else {
+		body = msg[head:]
+	}
 	return ipc.NewMessage(memory.NewBufferBytes(msg[prefixBytes:head:head]),
-		memory.NewBufferBytes(slices.Clip(msg[head:]))), nil
+		memory.NewBufferBytes(slices.Clip(body))), nil
+}
+
+// aligned says whether buffers can be read where they lie in a body.
+func aligned(buffers []byte) bool {
+	for buffer := range slices.Chunk(buffers, pairBytes) {
+		if offset, _ := pair(buffer); offset&7 != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // fits asks whether so many nodes and buffers are there as metadata of the shape has.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"strings"
-	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -19,6 +18,9 @@ type StreamLimits struct {
 	BytesMax int   // of the rows' contents, decompressed, and of one message; 0: foz.BodyBytesMax
 	RowsMax  int   // 0: as many as BytesMax allows
 	Now      int64 // timestamp of records that have none, milliseconds
+
+	// Memory is where the rows lie: they are good until its Release. nil: it is the caller's.
+	Memory *StreamMemory
 }
 
 // ReadStream decodes an Arrow IPC stream from a producer into rows. Columns, in any order:
@@ -38,29 +40,17 @@ func ReadStream(r io.Reader, l StreamLimits) (*foz.Rows, error) {
 	l.RowsMax = cmp.Or(l.RowsMax, math.MaxInt32)
 	p := &bodyReader{limits: l}
 	p.streamDecoder = streamDecoder{now: l.Now, messages: messages{
-		r: r, bytesMax: l.BytesMax, accept: acceptProduced, admit: p.admit,
+		r: r, bytesMax: l.BytesMax, accept: acceptProduced, admit: p.admit, memory: l.Memory,
 	}}
 	defer p.unpack.close()
-	if kept, ok := messageBuffers.Get().(*[]byte); ok {
-		p.body = *kept
-	}
-	defer func() {
-		if body := p.body[:0]; cap(body) <= messageKeepMax {
-			messageBuffers.Put(&body)
-		}
-	}()
+	defer func() { giveBody(p.body) }()
 	rows, err := p.read()
 	if err != nil {
+		l.Memory.Release()
 		return nil, p.explain(err)
 	}
 	return rows, nil
 }
-
-// messageBuffers are for messages as they come: rows are copied out of them. Memory that is touched
-// for the first time costs more than what is done with it.
-var messageBuffers sync.Pool
-
-const messageKeepMax = 16 << 20
 
 // bodyReader reads the body of a produce request.
 type bodyReader struct {
@@ -108,6 +98,7 @@ func (r *bodyReader) join() *foz.Rows {
 		rows.AppendRows(b, 0, b.Len())
 		r.batches[i] = nil
 	}
+	r.memory.Release()
 	return rows
 }
 
