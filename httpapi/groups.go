@@ -142,15 +142,11 @@ func (a *API) deleteGroup(w *response, r *http.Request) error {
 
 // getGroupOffsets is row 14: the committed set, of one topic if asked.
 func (a *API) getGroupOffsets(w *response, r *http.Request) error {
-	q, err := parseQuery(r)
-	if err != nil {
-		return err
-	}
 	name, offsets, topics, err := a.group(w, r)
 	if err != nil {
 		return err
 	}
-	if only := q.Get("topic"); only != "" {
+	if only := w.query.Get("topic"); only != "" {
 		if !w.caller.may(VerbRead, only) {
 			return w.caller.forbidden(VerbRead, only)
 		}

@@ -8,12 +8,10 @@ import (
 
 // findOffset is row 10.
 func (a *API) findOffset(w *response, r *http.Request) error {
-	q, err := parseQuery(r)
-	if err != nil {
-		return err
-	}
+	q := w.query
 	at := q.Get("at")
 	var ms *int64
+	var err error
 	if at != "" && at != "latest" && at != "earliest" {
 		if ms, err = q.integer("at"); err != nil {
 			return badRequest("parameter at: %s is not earliest, latest or milliseconds",
@@ -47,11 +45,7 @@ func (a *API) findOffset(w *response, r *http.Request) error {
 
 // trimPartition is row 11.
 func (a *API) trimPartition(w *response, r *http.Request) error {
-	q, err := parseQuery(r)
-	if err != nil {
-		return err
-	}
-	before, err := q.natural("before")
+	before, err := w.query.natural("before")
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -92,23 +91,7 @@ func (a *API) waitSlot(r *http.Request) error {
 	return nil
 }
 
-// query is a request's query: each parameter at most once.
-type query struct{ url.Values }
-
-func parseQuery(r *http.Request) (query, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return query{}, badRequest("query: %w", err)
-	}
-	for name, all := range values {
-		if len(all) > 1 {
-			return query{}, badRequest("parameter %s is there %d times", shortened(name), len(all))
-		}
-	}
-	return query{values}, nil
-}
-
-// integer is an int64 parameter; nil if it is missing or empty.
+// integer is an int64 parameter; nil if it is missing.
 func (q query) integer(name string) (*int64, error) {
 	text := q.Get(name)
 	if text == "" {

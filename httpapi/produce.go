@@ -86,20 +86,13 @@ func (a *API) produce(
 	if request.Producer, err = producerOf(r.Header); err != nil {
 		return ack, err
 	}
-	q, err := parseQuery(r)
-	if err != nil {
+	if request.IfNextOffset, err = w.query.natural("if_next_offset"); err != nil {
 		return ack, err
-	}
-	if request.IfNextOffset, err = q.natural("if_next_offset"); err != nil {
-		return ack, err
-	}
-	if request.IfNextOffset != nil && partition == anyPartition {
-		return ack, badRequest("if_next_offset is for the records of one partition")
 	}
 	b := a.newBatches(t, partition, time.Now().UnixMilli())
 	b.grown = func(p int32) (foz.Topic, error) { return a.grown(r.Context(), t, p) }
 	defer func() { b.release(err == nil) }()
-	if err = a.decode(w, r, q, b); err != nil {
+	if err = a.decode(w, r, b); err != nil {
 		return ack, err
 	}
 	request.Batches = b.list()
@@ -141,8 +134,8 @@ func producerOf(h http.Header) (*foz.Producer, error) {
 }
 
 // decode reads the body into batches, by its media type.
-func (a *API) decode(w *response, r *http.Request, q query, b *batches) error {
-	decode, err := decoderOf(r, q)
+func (a *API) decode(w *response, r *http.Request, b *batches) error {
+	decode, err := decoderOf(r, w.query)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type reading struct {
 // readPartition is row 8.
 func (a *API) readPartition(w *response, r *http.Request) error {
 	w.Header().Set("Vary", "Accept")
-	rd, err := a.parseRead(r)
+	rd, err := a.parseRead(r, w.query)
 	if err != nil {
 		return err
 	}
@@ -61,12 +61,8 @@ func (a *API) readPartition(w *response, r *http.Request) error {
 }
 
 // parseRead reads everything of a request but its path.
-func (a *API) parseRead(r *http.Request) (*reading, error) {
-	q, err := parseQuery(r)
-	if err != nil {
-		return nil, err
-	}
-	rd := &reading{}
+func (a *API) parseRead(r *http.Request, q query) (rd *reading, err error) {
+	rd = &reading{}
 	if rd.media, err = accept(r); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type stretch struct {
 // readTopic is row 9.
 func (a *API) readTopic(w *response, r *http.Request) error {
 	w.Header().Set("Vary", "Accept")
-	rd, err := parseTopicRead(r)
+	rd, err := parseTopicRead(r, w.query)
 	if err != nil {
 		return err
 	}
@@ -67,12 +67,8 @@ func (a *API) readTopic(w *response, r *http.Request) error {
 	return a.answerTopicRead(w, r, rd)
 }
 
-func parseTopicRead(r *http.Request) (*topicReading, error) {
-	q, err := parseQuery(r)
-	if err != nil {
-		return nil, err
-	}
-	rd := &topicReading{from: q.Get("from")}
+func parseTopicRead(r *http.Request, q query) (rd *topicReading, err error) {
+	rd = &topicReading{from: q.Get("from")}
 	if rd.media, err = accept(r); err != nil {
 		return nil, err
 	}

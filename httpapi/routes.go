@@ -69,7 +69,8 @@ func (a *API) table() []route {
 		rt := &routes[i]
 		rt.allow = allowed(rt.methods)
 		for method, h := range rt.methods {
-			rt.methods[method] = a.guard(rules[method+" "+rt.pattern], h)
+			key := method + " " + rt.pattern
+			rt.methods[method] = a.guard(rules[key], checked(key, h))
 		}
 	}
 	return routes
@@ -202,6 +203,7 @@ type response struct {
 	wrote  bool
 	status int
 	caller *Principal // who asks; nil: not known yet
+	query  query      // what the request asks for, beside its path
 	body   *flow      // the request's body, once somebody has begun to read it
 }
 

@@ -28,7 +28,7 @@ const (
 
 // planSegments is row 12.
 func (a *API) planSegments(w *response, r *http.Request) error {
-	rg, limit, presign, err := parsePlan(r)
+	rg, limit, presign, err := parsePlan(w.query)
 	if err != nil {
 		return err
 	}
@@ -87,12 +87,8 @@ func (a *API) planSegments(w *response, r *http.Request) error {
 }
 
 // parsePlan reads a range, whose Base is -1 where the request says none, and what else there is.
-func parsePlan(r *http.Request) (rg foz.Range, limit int, presign bool, err error) {
+func parsePlan(q query) (rg foz.Range, limit int, presign bool, err error) {
 	rg = foz.Range{Base: -1, Next: 1<<63 - 1}
-	q, err := parseQuery(r)
-	if err != nil {
-		return rg, 0, false, err
-	}
 	for name, to := range map[string]*int64{"from": &rg.Base, "to": &rg.Next} {
 		n, err := q.natural(name)
 		if err != nil {

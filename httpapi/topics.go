@@ -60,10 +60,7 @@ const (
 
 // listTopics is row 2.
 func (a *API) listTopics(w *response, r *http.Request) error {
-	q, err := parseQuery(r)
-	if err != nil {
-		return err
-	}
+	q := w.query
 	limit, err := q.clamped("limit", topicsLimitMax)
 	if err != nil {
 		return err
