@@ -106,10 +106,6 @@ func (a *API) writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 // appendProblem writes the problem as one line of JSON.
 func appendProblem(b []byte, r *http.Request, e *foz.Error) []byte {
 	status := statuses[e.Code]
-	sideEffects := "none"
-	if e.Code.Unknown() && !readOnly(r) {
-		sideEffects = "unknown"
-	}
 	b = append(b, `{"type":"about:blank","title":`...)
 	b = appendString(b, http.StatusText(status))
 	b = append(b, `,"status":`...)
@@ -121,7 +117,7 @@ func appendProblem(b []byte, r *http.Request, e *foz.Error) []byte {
 	b = append(b, `,"retryable":`...)
 	b = strconv.AppendBool(b, e.Code.Retryable())
 	b = append(b, `,"side_effects":`...)
-	b = appendString(b, sideEffects)
+	b = appendString(b, sideEffects(r, e.Code))
 	for _, name := range slices.Sorted(maps.Keys(e.Numbers)) {
 		b = append(b, ',')
 		b = append(appendString(b, name), ':')
@@ -131,6 +127,17 @@ func appendProblem(b []byte, r *http.Request, e *foz.Error) []byte {
 		b = appendInvalid(append(b, `,"errors":[`...), e.Invalid)
 	}
 	return append(b, '}')
+}
+
+// sideEffects says whether a request that was answered so may have had its effect. topic_exists
+// leaves that open for a PUT, which may have met what it made itself in an earlier attempt; a
+// PATCH that gets it asked for what no topic can become.
+func sideEffects(r *http.Request, code foz.Code) string {
+	refused := code == foz.CodeTopicExists && r.Method == http.MethodPatch
+	if code.Unknown() && !readOnly(r) && !refused {
+		return "unknown"
+	}
+	return "none"
 }
 
 func appendInvalid(b []byte, invalid []foz.InvalidRecord) []byte {
