@@ -26,10 +26,11 @@ var Types = []foz.ColumnType{
 	foz.TypeTimestamp, foz.TypeDate32,
 }
 
-// envelope are the names that every record has, and that no typed column may.
+// envelope are the names that every record has, or may have as an object, and that no typed
+// column may: "encoding" says that a record's bytes are in base64.
 var envelope = []string{
 	foz.ColumnPartition, foz.ColumnOffset, foz.ColumnTimestamp, foz.ColumnKey, foz.ColumnValue,
-	foz.ColumnHeaders,
+	foz.ColumnHeaders, "encoding",
 }
 
 // Check says what is wrong with a schema, by pointers into {"columns":[...],"on_mismatch":...};
@@ -59,7 +60,7 @@ func Check(s foz.Schema) (wrong []foz.InvalidRecord) {
 		case !columnName.MatchString(c.Name):
 			note(at+"/name", "a name is a letter or _ and then at most 127 letters, digits and _")
 		case slices.Contains(envelope, c.Name):
-			note(at+"/name", "every record has a column %s of its own", c.Name)
+			note(at+"/name", "%s is of every record: no column may be called so", c.Name)
 		case seen[c.Name]:
 			note(at+"/name", "there are two columns %s", c.Name)
 		}
