@@ -10,6 +10,9 @@ import (
 func partitionsOf(ctx context.Context, c *client.Client, topic string, partition int32) (
 	[]int32, error,
 ) {
+	if partition < client.AllPartitions {
+		return nil, usagef("-p %d: want a partition, or -1 for all", partition)
+	}
 	if partition != client.AllPartitions {
 		return []int32{partition}, nil
 	}

@@ -120,6 +120,12 @@ func (a *app) produce(ctx context.Context, s produceSettings, input io.Reader, s
 }
 
 func (a *app) newProduced(s produceSettings, size int64) (*produced, error) {
+	switch {
+	case s.partition < client.AnyPartition:
+		return nil, usagef("-p %d: want a partition, or -1 for any", s.partition)
+	case s.batchBytes < 1:
+		return nil, usagef("--batch-bytes %s: a request holds at least one line", s.batchBytes)
+	}
 	c, err := a.clientOf(attemptsPatient)
 	if err != nil {
 		return nil, err

@@ -64,6 +64,7 @@ func (a *app) root() *cobra.Command {
 	add(root, "see", a.segmentCommand(), a.logCommand(), a.fsckCommand(), a.storageCommand(),
 		a.benchCommand(), a.hammerCommand())
 	root.AddCommand(a.versionCommand(), a.openapiCommand())
+	explainers(root)
 	explainUsage(root)
 	return root
 }
@@ -113,17 +114,19 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 
 // family is a command that only has commands.
 func family(use, short string, commands ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Args: noSuchCommand}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cmd.SetOut(cmd.ErrOrStderr())
-		if err := cmd.Help(); err != nil {
-			return err
-		}
-		return usagef("%s: say which of its commands", cmd.CommandPath())
-	}
+	cmd := &cobra.Command{Use: use, Short: short, Args: noSuchCommand, RunE: sayWhich}
 	cmd.Example = commands[0].Example
 	cmd.AddCommand(commands...)
 	return cmd
+}
+
+// sayWhich refuses a command that only has commands, and shows them.
+func sayWhich(cmd *cobra.Command, _ []string) error {
+	cmd.SetOut(cmd.ErrOrStderr())
+	if err := cmd.Help(); err != nil {
+		return err
+	}
+	return usagef("%s: say which of its commands", cmd.CommandPath())
 }
 
 // settle gives every flag that the command line left alone the value of its environment

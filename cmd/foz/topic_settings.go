@@ -73,6 +73,9 @@ func (s *topicSettings) spec(cmd *cobra.Command) client.TopicSpec {
 // topicSpec is spec with the schema, which is read from where the command line says.
 func (a *app) topicSpec(cmd *cobra.Command, s *topicSettings) (client.TopicSpec, error) {
 	spec := s.spec(cmd)
+	if cmd.Flags().Changed("partitions") && s.partitions < 1 {
+		return spec, usagef("--partitions %d: a topic has at least 1", s.partitions)
+	}
 	if !cmd.Flags().Changed("schema") {
 		return spec, nil
 	}
