@@ -69,6 +69,12 @@ func (a *API) grown(ctx context.Context, t foz.Topic, partition int32) (foz.Topi
 	return now, err
 }
 
+// setSlot says what this node has applied. It is called after the answer was looked up, so that
+// as Foz-Min-Slot it makes any node's read at least as new; and before, for refusals.
+func (a *API) setSlot(w *response) {
+	w.Header().Set(headerSlot, strconv.FormatUint(a.Sessions.Applied(), 10))
+}
+
 // waitSlot waits for what Foz-Min-Slot asks for.
 func (a *API) waitSlot(r *http.Request) error {
 	text := r.Header.Get(headerMinSlot)

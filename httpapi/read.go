@@ -39,7 +39,7 @@ func (a *API) readPartition(w *response, r *http.Request) error {
 	if err := a.waitSlot(r); err != nil {
 		return err
 	}
-	w.Header().Set(headerSlot, strconv.FormatUint(a.Sessions.Applied(), 10))
+	a.setSlot(w)
 	t, p, err := a.partition(r)
 	if err != nil {
 		return err
@@ -52,11 +52,13 @@ func (a *API) readPartition(w *response, r *http.Request) error {
 		return err
 	}
 	if rd.media == mediaSSE {
+		a.setSlot(w)
 		return a.follow(w, r, rd)
 	}
 	if err := a.longPoll(r.Context(), rd); err != nil {
 		return err
 	}
+	a.setSlot(w)
 	return a.answerRead(w, r, t, rd)
 }
 

@@ -443,6 +443,25 @@ func TestMinSlot(t *testing.T) {
 	})
 }
 
+// How: in a bubble, a long poll answers with what came while it waited; its Foz-Slot is that, so
+// that a read elsewhere with it as Foz-Min-Slot is not older.
+func TestSlotIsThatOfTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, p := ten(0)
+		api := h.api(Config{}).Handler()
+		go func() {
+			time.Sleep(time.Second)
+			h.mu.Lock()
+			h.log(p).Append(1, nil, []byte("new"), nil)
+			h.next()
+			h.mu.Unlock()
+		}()
+		got := do(api, "GET", oneRead+"?offset=10&wait=20", "")
+		wantEqual(t, "next", got.header.Get("Foz-Next-Offset"), "11")
+		wantEqual(t, "slot", got.header.Get("Foz-Slot"), "2")
+	})
+}
+
 // How: answers with limits share a budget: the second finds less and is shorter, or is told
 // to come again; afterwards nothing is held.
 func TestCollectBudget(t *testing.T) {

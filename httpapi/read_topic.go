@@ -38,7 +38,7 @@ func (a *API) readTopic(w *response, r *http.Request) error {
 		return err
 	}
 	changed := a.Sessions.Changed()
-	w.Header().Set(headerSlot, strconv.FormatUint(a.Sessions.Applied(), 10))
+	a.setSlot(w)
 	if rd.topic, err = a.topic(r); err != nil {
 		return err
 	}
@@ -59,6 +59,7 @@ func (a *API) readTopic(w *response, r *http.Request) error {
 		}
 		rd.parts = append(rd.parts, s)
 	}
+	a.setSlot(w)
 	rd.setPositions(w.Header())
 	if rd.media == mediaSSE {
 		return a.followTopic(w, r, rd, changed)

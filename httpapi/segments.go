@@ -81,7 +81,7 @@ func (a *API) planSegments(w *response, r *http.Request) error {
 	b = appendTime(append(b, `,"expires":`...), expires.UnixMilli())
 	w.setBounds(bounds)
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set(headerSlot, strconv.FormatUint(a.Sessions.Applied(), 10))
+	a.setSlot(w)
 	writeJSON(w, http.StatusOK, append(b, '}'))
 	return nil
 }

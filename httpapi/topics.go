@@ -117,7 +117,7 @@ func (a *API) getTopic(w *response, r *http.Request) error {
 		b = appendMember(append(b, ','), "bytes", bounds.Bytes)
 		b = append(appendMember(append(b, ','), "segments", int64(bounds.Segments)), '}')
 	}
-	w.Header().Set(headerSlot, strconv.FormatUint(a.Sessions.Applied(), 10))
+	a.setSlot(w)
 	writeJSON(w, http.StatusOK, append(b, ']', '}'))
 	return nil
 }
