@@ -148,6 +148,12 @@ func TestAccept(t *testing.T) {
 		"TEXT/EVENT-STREAM":                                 mediaSSE,
 		"application/json; charset=utf-8":                   mediaJSON,
 		"junk, application/json":                            mediaJSON,
+		"application/json;q=0, */*":                         mediaNDJSON,
+		"*/*, application/json;q=0.5":                       mediaNDJSON,
+		"application/*;q=0, */*;q=0.1":                      mediaSSE,
+		"text/event-stream;q=0, text/*, */*;q=0.1":          mediaJSON,
+		"application/ndjson;q=0, application/*":             mediaJSON,
+		"application/x-ndjson;q=.5, application/json;q=.5":  mediaNDJSON,
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Accept", given)
