@@ -171,7 +171,7 @@ func (d *recordDecoder) verdict(err error, pointer string) error {
 	if errors.As(err, &syntax) {
 		e := badRequest("the body is not JSON: %v", syntax)
 		if pointer != "" {
-			e = badRequest("line %s is not JSON: %v", pointer[1:], syntax)
+			e = badRequest("%s: not JSON: %v", pointer, syntax) // a line
 		}
 		e.Invalid = []foz.InvalidRecord{{Pointer: pointer, Detail: syntax.Error()}}
 		return e
@@ -179,10 +179,7 @@ func (d *recordDecoder) verdict(err error, pointer string) error {
 	if err != nil || len(d.invalid) == 0 {
 		return err
 	}
-	first := d.invalid[0]
-	e := foz.Errorf(foz.CodeInvalidRecord, "%s: %s", first.Pointer, first.Detail)
-	e.Invalid = d.invalid
-	return e
+	return invalidRecords(d.invalid)
 }
 
 // note keeps what is wrong, up to a number of things.

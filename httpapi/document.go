@@ -65,10 +65,7 @@ func (d *document) verdict() error {
 	if len(d.invalid) == 0 {
 		return nil
 	}
-	first := d.invalid[0]
-	e := foz.Errorf(foz.CodeInvalidRecord, "%s: %s", first.Pointer, first.Detail)
-	e.Invalid = d.invalid[:min(len(d.invalid), 16)]
-	return e
+	return invalidRecords(d.invalid[:min(len(d.invalid), 16)])
 }
 
 // members calls each for the members of an object, by name.

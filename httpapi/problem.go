@@ -159,6 +159,16 @@ func invalidAt(pointer, format string, args ...any) *foz.Error {
 	return e
 }
 
+// invalidRecords is an invalid_record that points at all that is wrong. Its detail tells of the
+// first; what is wrong with the body as a whole needs no pointer.
+func invalidRecords(wrong []foz.InvalidRecord) *foz.Error {
+	detail := wrong[0].Detail
+	if at := wrong[0].Pointer; at != "" {
+		detail = at + ": " + detail
+	}
+	return &foz.Error{Code: foz.CodeInvalidRecord, Detail: detail, Invalid: wrong}
+}
+
 func badRequest(format string, args ...any) *foz.Error {
 	return foz.Errorf(foz.CodeBadRequest, format, args...)
 }

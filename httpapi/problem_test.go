@@ -333,7 +333,8 @@ func checkProblem(t *testing.T, name string, got answer, code foz.Code) (p probl
 		return p
 	}
 	if got.status != statuses[code] || p.Code != code || p.Status != got.status ||
-		p.Retryable != code.Retryable() || p.Detail == "" || p.Title == "" || p.Type == "" ||
+		p.Retryable != code.Retryable() || p.Detail == "" || p.Detail[0] == ':' ||
+		p.Title == "" || p.Type == "" ||
 		p.SideEffects != "none" && p.SideEffects != "unknown" ||
 		got.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%s: want %s, got %d %s", name, code, got.status, got.body)
