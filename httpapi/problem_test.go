@@ -211,6 +211,8 @@ var badRequests = []struct {
 	{"POST", oneRead + "?%zz", "a", []string{asNDJSON}, "bad_request", "-"},
 	{"POST", records + "?if_next_offset=0", "a", []string{asNDJSON}, "bad_request", "-"},
 	{"POST", oneRead, "a", []string{asNDJSON, "Producer-Id: p"}, "bad_request", "-"},
+	{"POST", oneRead, "a", []string{asNDJSON, "Producer-Id: p", "Producer-Epoch: 0",
+		"Producer-Seq: 0", "Producer-Seq: 1"}, "bad_request", "-"},
 	{"POST", oneRead, "a",
 		[]string{asNDJSON, "Producer-Id: p", "Producer-Epoch: 0", "Producer-Seq: x"},
 		"bad_request", "-"},

@@ -118,6 +118,11 @@ func producerOf(h http.Header) (*foz.Producer, error) {
 		return nil, badRequest("%s, %s and %s go together", headerProducerID, headerProducerEpoch,
 			headerProducerSeq)
 	}
+	for _, name := range []string{headerProducerID, headerProducerEpoch, headerProducerSeq} {
+		if n := len(h.Values(name)); n > 1 {
+			return nil, badRequest("%s is there %d times", name, n)
+		}
+	}
 	if !validProducer.MatchString(id) {
 		return nil, badRequest("%s %s: ids are 1 to 249 visible characters of ASCII",
 			headerProducerID, shortened(id))
