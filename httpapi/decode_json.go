@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/fozlog/foz"
@@ -101,13 +102,16 @@ func (d *recordDecoder) notAnObject(s *jsonscan.Scanner) error {
 	return s.End()
 }
 
+// answerMembers are what a read's answer has, of one partition or of all, as written.
+var answerMembers = []string{`"records"`, `"next_offset"`, `"high_watermark"`, `"positions"`}
+
 // top looks at the name of a member beside the records.
 func (d *recordDecoder) top(name string, seen map[string]bool) {
 	pointer := "/" + pointerName(name)
 	switch {
 	case seen[name]:
 		d.note(pointer, "the member is there twice")
-	case name != `"records"` && name != `"next_offset"` && name != `"high_watermark"`:
+	case !slices.Contains(answerMembers, name):
 		d.note(pointer, "no such member")
 	default:
 		seen[name] = true
