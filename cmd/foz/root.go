@@ -36,6 +36,10 @@ func (a *app) root() *cobra.Command {
 		Short: "A log whose segments are Arrow files in an object store",
 		Long: "foz is a log service whose segments are Arrow files in an object store:\n" +
 			"the log is the analytics table. Begin with 'foz demo'.",
+		Example: "  foz dev &\n" +
+			"  foz topic create numbers\n" +
+			"  seq 1 10 | foz produce numbers\n" +
+			"  foz consume numbers",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
