@@ -111,6 +111,7 @@ func TestExitCodes(t *testing.T) {
 		{200, "", "", "topic trim t -p 1", exitUsage, "--before is missing"},
 		{200, "", "", "topic alter t", exitUsage, "nothing to change"},
 		{200, "", "", "consume t --format xml", exitUsage, "want ndjson, json, raw, arrow"},
+		{200, "", "", "consume t --format raw --columns key", exitUsage, "raw is the value"},
 		{200, "", "", "consume t --follow -o 3-5 -p 0", exitUsage, "--follow does not"},
 		{200, "", "", "consume t --follow -o 3", exitUsage, "say which with -p"},
 		{200, "", "", "consume t --follow --format json", exitUsage, "no end"},

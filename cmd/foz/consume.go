@@ -82,6 +82,8 @@ func (s *consumeSettings) settle() (err error) {
 	switch {
 	case !slices.Contains(consumeFormats, s.format):
 		return usagef("--format %q: want %s", s.format, strings.Join(consumeFormats, ", "))
+	case s.format == "raw" && len(s.columns) > 0:
+		return usagef("--format raw is the value alone: --columns is of ndjson, json and arrow")
 	case s.partition < client.AllPartitions:
 		return usagef("-p %d: want a partition, or -1 for all", s.partition)
 	case s.limit < 0:
