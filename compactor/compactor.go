@@ -70,7 +70,9 @@ type Deps struct {
 	Catalog Catalog
 	Tables  Tables    // nil: nothing is merged, retained or compacted, only swept
 	Entropy io.Reader // of objects' names; nil: crypto/rand
-	Logger  *slog.Logger
+	// Busy says whether this node takes records now: what can wait gives way. nil: it never does.
+	Busy   func() bool
+	Logger *slog.Logger
 }
 
 // Config are its settings. Zero values are the defaults.
@@ -121,6 +123,11 @@ type Config struct {
 	// BytesPerSecond and RequestsPerSecond are what may be asked of the store; 256 MiB, both
 	// ways together, and 200.
 	BytesPerSecond, RequestsPerSecond int64
+	// BusyBytesPerSecond is how fast records are merged while Busy, at least; 8 MiB, as they
+	// lie in memory. CatchUp is how far behind that may leave it: what there is to merge is
+	// merged in as much time, however busy; 3 minutes.
+	BusyBytesPerSecond int64
+	CatchUp            time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -142,6 +149,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.PendingMax, 100_000)
 	orDefault(&c.BytesPerSecond, 256<<20)
 	orDefault(&c.RequestsPerSecond, 200)
+	orDefault(&c.BusyBytesPerSecond, 8<<20)
+	orDefault(&c.CatchUp, 3*time.Minute)
 	return c
 }
 
@@ -159,10 +168,12 @@ type Compactor struct {
 	store   *objectstore.Counted // within the budget
 	jobs    []*job
 	mail    chan *errand
-	until   time.Time // when the errand under way is to end; zero: when it is done
+	asked   bool      // an errand is under way
+	until   time.Time // when it is to end; zero: when it is done
 	metrics metrics
 
 	merges   merges
+	turn     turn
 	builders builders
 	avoid    map[place]avoided
 	passes   passes
@@ -185,6 +196,7 @@ func New(deps Deps, cfg Config) *Compactor {
 		requests: c.cfg.RequestsPerSecond})
 	c.builders.options.BatchBytes = c.cfg.BatchBytes
 	c.merges.interval = min(6*c.cfg.MergeIntervalMin, c.cfg.MergeIntervalMax)
+	c.pace(0)
 	c.passes.clean = map[foz.Partition]cleaned{}
 	c.sweep.pending = map[string]time.Time{}
 	c.jobs = c.rota()

@@ -89,7 +89,8 @@ func (c *Compactor) serve(ctx context.Context, e *errand) {
 	within, cancel := context.WithCancel(e.ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	c.until = time.Time{}
+	c.asked, c.until = true, time.Time{}
+	defer func() { c.asked = false }()
 	if e.atMost > 0 {
 		c.until = time.Now().Add(e.atMost)
 	}

@@ -94,6 +94,7 @@ func (c *Compactor) mergeAll(ctx context.Context) (report JobReport, err error) 
 
 // rewrite does what a plan says of one tier.
 func (c *Compactor) rewrite(ctx context.Context, p plan) (tally, error) {
+	c.pace(p.freshBytes)
 	if len(p.fresh) > 0 {
 		return c.write(ctx, p.fresh, &writer{restMin: 1})
 	}

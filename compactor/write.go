@@ -99,7 +99,13 @@ func (w *writer) part(ctx context.Context, p part) error {
 		if err != nil {
 			return err
 		}
-		switch err := o.each(func(run foz.Run) error { return w.add(&s, pl, run) }); {
+		add := func(run foz.Run) error {
+			if err := w.c.giveWay(ctx, run); err != nil {
+				return err
+			}
+			return w.add(&s, pl, run)
+		}
+		switch err := o.each(add); {
 		case errors.Is(err, errUnreadable) && !w.uncut: // some of it may be in the stretch
 			w.c.leaveAlone(p.partition, pl, err)
 			w.drop(&s)

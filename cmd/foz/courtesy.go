@@ -12,7 +12,8 @@ import (
 // courteous is a bucket in which what can wait gives way: while this node takes records, what
 // it fetches for replays is held to a rate, because processors, memory and network are the
 // same. Small pieces are never held: whoever follows the tail of another node's records asks
-// for those. The reader and ingest are given it; what it holds is no latency of the store.
+// for those. The reader and ingest are given it, and the compactor asks it whether the node is
+// busy; what it holds is no latency of the store.
 type courteous struct {
 	objectstore.Store
 	bytesPerSecond int64 // 0: as fast as it goes
@@ -56,15 +57,22 @@ func (c *courteous) Get(ctx context.Context, key string, offset, length int64) (
 	return c.Store.Get(ctx, key, offset, length)
 }
 
+// busy says whether this node takes records.
+func (c *courteous) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.uploaded.IsZero() && time.Since(c.uploaded) <= courtesyFor
+}
+
 // turn gives n bytes their time, and says how long it is until then: not at all if no records
 // come in.
 func (c *courteous) turn(n int64) time.Duration {
+	if !c.busy() {
+		return 0
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if c.uploaded.IsZero() || now.Sub(c.uploaded) > courtesyFor {
-		return 0
-	}
 	if c.free.Before(now) {
 		c.free = now
 	}

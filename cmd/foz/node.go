@@ -221,7 +221,7 @@ func (n *node) wire(context.Context) error {
 	cfg.Node = n.id
 	index := indexCatalog{n.replica, n.client}
 	n.compact = compactor.New(compactor.Deps{
-		Store: n.store, Catalog: index, Tables: index, Logger: logger,
+		Store: n.store, Catalog: index, Tables: index, Busy: polite.busy, Logger: logger,
 	}, cfg)
 	registry := n.metrics()
 	catalog := topicCatalog{n.replica, n.client}
