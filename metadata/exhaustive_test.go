@@ -64,6 +64,7 @@ var modelChecks = []struct {
 func TestEveryOrder(t *testing.T) {
 	for _, c := range modelChecks {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			if testing.Short() && !c.found {
 				t.Skip("some thousand orders")
 			}

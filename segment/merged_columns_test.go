@@ -322,6 +322,7 @@ func TestGoldenTyped(t *testing.T) {
 // TestMergedTypedDamaged: every byte of a typed object is damaged: then it is an error, or what
 // was merged.
 func TestMergedTypedDamaged(t *testing.T) {
+	t.Parallel()
 	object, s := typedObject(t, 40)
 	for i := range object {
 		object[i] ^= 0x80

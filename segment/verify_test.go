@@ -16,6 +16,7 @@ func TestVerifyFindsEveryFlip(t *testing.T) {
 	}
 	for _, path := range paths {
 		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
 			object, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
