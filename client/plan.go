@@ -153,7 +153,8 @@ func (p Plan) Read(
 	defer cancel()
 	parallel = max(1, parallel)
 	r := planReader{get: get, requests: make(chan struct{}, parallel),
-		ahead: make(chan chan fetched, 2*parallel-1)} // and one that waits for room
+		// Beside these, one is visited and one waits for room.
+		ahead: make(chan chan fetched, 2*parallel-2)}
 	go func() {
 		defer close(r.ahead)
 		for _, s := range p.Segments {
