@@ -428,18 +428,21 @@ func TestLongPoll(t *testing.T) {
 	})
 }
 
+// appendLater appends a record in a second.
+func (h *house) appendLater(p foz.Partition) {
+	time.Sleep(time.Second)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.log(p).Append(1, nil, []byte("new"), nil)
+	h.next()
+}
+
 // How: in a bubble, a read with Foz-Min-Slot waits until the slot is applied.
 func TestMinSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, p := ten(0)
 		api := h.api(Config{}).Handler()
-		go func() {
-			time.Sleep(time.Second)
-			h.mu.Lock()
-			h.log(p).Append(1, nil, []byte("new"), nil)
-			h.next()
-			h.mu.Unlock()
-		}()
+		go h.appendLater(p)
 		got := do(api, "GET", oneRead+"?offset=10", "", "Foz-Min-Slot: 2")
 		wantEqual(t, "next", got.header.Get("Foz-Next-Offset"), "11")
 		begun := time.Now()
@@ -455,13 +458,7 @@ func TestSlotIsThatOfTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, p := ten(0)
 		api := h.api(Config{}).Handler()
-		go func() {
-			time.Sleep(time.Second)
-			h.mu.Lock()
-			h.log(p).Append(1, nil, []byte("new"), nil)
-			h.next()
-			h.mu.Unlock()
-		}()
+		go h.appendLater(p)
 		got := do(api, "GET", oneRead+"?offset=10&wait=20", "")
 		wantEqual(t, "next", got.header.Get("Foz-Next-Offset"), "11")
 		wantEqual(t, "slot", got.header.Get("Foz-Slot"), "2")
