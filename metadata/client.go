@@ -114,6 +114,9 @@ var errFailed = errors.New("definite failure")
 // do asks until there are results and this node has applied them, or ctx ends. Then the
 // outcome is unknown, unless every node asked has said that it took nothing.
 func (c *Client) do(ctx context.Context, commands []*logpb.Command) ([]*logpb.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, foz.Errorf(foz.CodeUnavailable, "not asked, nobody waits: %w", err)
+	}
 	m := &logpb.Ask{Commands: commands}
 	var believed string // who was said to lead
 	untaken := foz.CodeUnavailable

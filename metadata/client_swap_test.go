@@ -71,8 +71,10 @@ func TestClientSwapThatCannotBe(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := n.Swap(ctx, merge(1, "m").from(0, 1, "x 0-1").Swap); err == nil {
-			t.Error("a swap that nobody waited for has a result")
+		before := n.HeardSlot()
+		_, err := n.Swap(ctx, merge(before, "m").from(0, 1, "x 0-1").Swap)
+		if synctest.Wait(); !isCode(err, foz.CodeUnavailable) || n.HeardSlot() != before {
+			t.Errorf("a swap that nobody waits for: %v, slot %d", err, n.HeardSlot()-before)
 		}
 	})
 }
