@@ -58,7 +58,7 @@ type NATS struct {
 	server *server.Server
 	closed bool
 
-	ctx      context.Context // ends when Close begins: what Serve hands its answerers
+	ctx      context.Context // ends once disconnected: what Serve hands its answerers
 	cancel   context.CancelFunc
 	handlers sync.WaitGroup // running handlers and answers
 }
@@ -126,10 +126,10 @@ func (n *NATS) Close() {
 	n.closed = true
 	conn, embedded := n.conn, n.server
 	n.mu.Unlock()
-	n.cancel()
 	if conn != nil {
-		conn.Close()
+		conn.Close() // first: what an answer makes of its ending is no answer
 	}
+	n.cancel()
 	n.handlers.Wait()
 	stopServer(embedded)
 }
