@@ -26,8 +26,7 @@ func (s *scan) runOf(p piece, at foz.Range, c chunks) (foz.Run, error) {
 	if p.columns != nil {
 		return s.runProjected(p, at, c)
 	}
-	if size := p.span().end - p.span().start; s.stored && p.Segment.Level == 1 &&
-		at == p.holds && size >= storedBytesMin && (p.batch == nil || len(p.batch.Typed()) == 0) {
+	if p.stored && at == p.holds {
 		return s.runStored(p, c)
 	}
 	d, err := s.rows(p, c)

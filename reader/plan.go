@@ -16,6 +16,7 @@ type piece struct {
 	foz.Placement
 	batch   *segment.MergedBatch // of many; nil: the segment is one batch
 	columns *projection          // of the batch; nil: all of it is read
+	stored  bool                 // it may be yielded as it is stored
 	holds   foz.Range            // offsets that are told of here
 }
 
@@ -94,7 +95,9 @@ func (s *scan) planPlacement(c *cursor, pl foz.Placement) error {
 	case pl.RowCount == 0 || pl.Segment.MaxTimestamp < s.since, !s.mayMatch(c, pl, nil):
 		return nil
 	case pl.Segment.Batches < 2:
-		s.plan = append(s.plan, piece{c, pl, nil, nil, whole})
+		stored := s.stored && s.columns == nil && pl.Segment.Level == 1 &&
+			pl.Segment.ByteEnd-pl.Segment.ByteStart >= storedBytesMin
+		s.plan = append(s.plan, piece{c, pl, nil, nil, stored, whole})
 		return nil
 	}
 	batches, err := s.batches(c, pl)
@@ -104,7 +107,8 @@ func (s *scan) planPlacement(c *cursor, pl foz.Placement) error {
 		whole.Base = rg.Next
 		if rg.Base < c.end && rg.Next > c.next && b.MaxTimestamp >= s.since && s.mayMatch(c, pl, b) {
 			cut := rg.Base < c.next || rg.Next > c.end
-			s.plan = append(s.plan, piece{c, pl, b, s.project(b, rg, cut), rg})
+			columns, stored := s.project(b, rg, cut)
+			s.plan = append(s.plan, piece{c, pl, b, columns, stored, rg})
 		}
 	}
 	return err

@@ -45,22 +45,29 @@ func needed(q filter.Query, p *filter.Picker) (names []string) {
 }
 
 // project says how a batch's columns are had by themselves; nil: the batch is read whole, because
-// not all are stored, or not all of its records are wanted.
-func (s *scan) project(b *segment.MergedBatch, holds foz.Range, cut bool) *projection {
-	if cut || s.columns == nil || len(b.Nodes) == 0 {
-		return nil
+// not all are stored, or not all of its records are wanted, or, stored, it is just what is wanted.
+func (s *scan) project(b *segment.MergedBatch, holds foz.Range, cut bool) (
+	columns *projection, stored bool,
+) {
+	whole := s.stored && b.ByteEnd-b.ByteStart >= storedBytesMin
+	switch {
+	case cut:
+		return nil, false
+	case s.columns == nil:
+		return nil, whole && len(b.Typed()) == 0
+	case len(b.Nodes) == 0:
+		return nil, false
 	}
-	relay := s.query.Stored && s.query.Filter == nil
 	names := s.columns
 	switch {
-	case relay:
+	case s.stored:
 		names = s.query.Wanted()
 	case int64(b.Rows) < holds.Len() && !slices.Contains(names, foz.ColumnOffset):
 		names = append([]string{foz.ColumnOffset}, names...) // what is missing shows in the others
 	}
 	p, ok := segment.NewProjection(b, names, s.query.Schema)
-	if !ok {
-		return nil
+	if !ok || whole && p.Whole(b) {
+		return nil, ok
 	}
 	var ranges []segment.Bytes
 	for _, r := range p.Ranges(b) {
@@ -70,7 +77,7 @@ func (s *scan) project(b *segment.MergedBatch, holds foz.Range, cut bool) *proje
 		}
 		ranges = append(ranges, r)
 	}
-	return &projection{p, ranges, relay}
+	return &projection{p, ranges, s.stored}, false
 }
 
 // spans are the bytes that a piece needs.

@@ -6,6 +6,7 @@ package reader
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -48,7 +49,7 @@ func (w *world) mergeTyped(columns []foz.SchemaColumn, keep func(int64) bool) *o
 	w.t.Helper()
 	w.made++
 	o := &object{key: fmt.Sprintf("data/%020d/m%d.arrow", w.made, w.made), appendedMS: int64(w.made)}
-	m := segment.NewMerged(segment.MergedOptions{BatchBytes: 16 << 10})
+	m := segment.NewMerged(segment.MergedOptions{BatchBytes: cmp.Or(w.batchBytes, 16<<10)})
 	if err := m.Type(columns); err != nil {
 		w.t.Fatal(err)
 	}
@@ -311,6 +312,49 @@ func TestQueryRelays(t *testing.T) {
 		})
 		if err != nil || rows != 2200 || (stored == int(o.segments[0].Rows)) != c.relayed {
 			t.Errorf("%s: %d rows, %d stored, %v", c.columns, rows, stored, err)
+		}
+	}
+}
+
+// Whoever wants just the columns that batches have gets them as their object has them: one GET for
+// all, after the footer's.
+func TestQueryRelaysWholeBatches(t *testing.T) {
+	columns := typedSchema[:2]
+	for _, c := range []struct {
+		wanted []string
+		whole  bool
+	}{
+		{nil, true},
+		{[]string{"offset", "timestamp", "key", "value", "headers", "n", "s"}, true},
+		{[]string{"offset", "timestamp", "key", "value", "headers", "s", "n"}, false},
+		{[]string{"offset", "timestamp", "key", "value", "headers", "n"}, false},
+	} {
+		w := newWorld(t, Config{})
+		w.batchBytes = 1 << 20
+		w.placeAll(w.events(30_000))
+		o := w.mergeTyped(columns, all)
+		q, err := filter.NewQuery(columns, c.wanted, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Stored = true
+		var stored [][]byte
+		parts := []foz.PartitionRange{{Partition: 0, Range: foz.Range{Next: end}}}
+		err = w.reader.Query(t.Context(), topic, parts, q, func(_ int32, run foz.Run) error {
+			stored = append(stored, run.Stored)
+			return nil
+		})
+		batches := w.batchesOf(o)
+		if err != nil || len(batches) < 2 || len(stored) != len(batches) {
+			t.Fatalf("%v: %d stored runs of %d, %v", c.wanted, len(stored), len(batches), err)
+		}
+		for i, b := range batches {
+			if bytes.Equal(stored[i], o.data[b.ByteStart:b.ByteEnd]) != c.whole {
+				t.Errorf("%v: batch %d is as it is stored: %v", c.wanted, i, !c.whole)
+			}
+		}
+		if gets, _ := w.bucket.counts(); c.whole && gets != 2 {
+			t.Errorf("%v: %d GETs", c.wanted, gets)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (r *Reader) Query(
 		s.fetchBytes = max(s.fetchBytes, r.config.WholeBytesMax)
 	}
 	s.query, s.picker = q, filter.NewPicker(q)
-	s.stored = q.Stored && s.picker == nil && len(q.Columns) == 0
+	s.stored = q.Stored && q.Filter == nil
 	if s.picker != nil || len(q.Columns) > 0 {
 		s.columns = needed(q, s.picker)
 	}

@@ -149,8 +149,10 @@ type world struct {
 	index  *index
 	reader *Reader
 	made   int
-	at     int                            // records made by events
-	want   map[foz.Partition][]foz.Record // what must be read, by offset
+	at     int // records made by events
+
+	batchBytes int                            // of what mergeTyped makes; 0: 16 KiB
+	want       map[foz.Partition][]foz.Record // what must be read, by offset
 }
 
 func newWorld(t testing.TB, c Config) *world {

@@ -63,6 +63,11 @@ func NewProjection(b *MergedBatch, names []string, typed []foz.SchemaColumn) (*P
 	return p, true
 }
 
+// Whole says that the projection is the batch, as it is stored.
+func (p *Projection) Whole(b *MergedBatch) bool {
+	return p.partition < 0 && slices.Equal(p.columns, b.form().columns)
+}
+
 // find is where a column lies.
 func (l *layout) find(name string, typed []foz.SchemaColumn) (c projected, ok bool) {
 	i, ok := l.byName[name]
