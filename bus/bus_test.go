@@ -10,6 +10,7 @@ import (
 
 	"github.com/fozlog/foz/bus"
 	"github.com/fozlog/foz/bus/bustest"
+	"github.com/fozlog/foz/verify/loopback"
 	"go.uber.org/goleak"
 )
 
@@ -29,7 +30,7 @@ func TestSuite(t *testing.T) {
 			return n, n
 		}},
 		{"external", func(t *testing.T) (bustest.Bus, bustest.Bus) {
-			const address = "127.0.0.1:47421"
+			address := freeAddress(t)
 			start(t, bus.Config{Cluster: cluster, Name: "server", Listen: address})
 			c := bus.Config{Cluster: cluster, URLs: []string{"nats://" + address}}
 			return connected(t, start(t, c)), connected(t, start(t, c))
@@ -42,6 +43,15 @@ func TestSuite(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) { bustest.Run(t, w.pair) })
 	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	at, err := loopback.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 func start(t *testing.T, c bus.Config) *bus.NATS {
@@ -72,7 +82,7 @@ func connected(t *testing.T, n *bus.NATS) *bus.NATS {
 // How: two servers in this process, joined by a route; a message of one node must reach the
 // other, and a node of another cluster on the same servers must not hear it.
 func TestRoutes(t *testing.T) {
-	const first, second = "127.0.0.1:47422", "127.0.0.1:47423"
+	first, second := freeAddress(t), freeAddress(t)
 	a := start(t, bus.Config{Cluster: cluster, Name: "n1", ClusterListen: first})
 	b := start(t, bus.Config{
 		Cluster: cluster, Name: "n2", ClusterListen: second, Routes: []string{"nats://" + first},
@@ -96,7 +106,7 @@ func TestRoutes(t *testing.T) {
 
 // How: two clusters share an external server; the subject prefix keeps them apart.
 func TestClustersAreApart(t *testing.T) {
-	const address = "127.0.0.1:47424"
+	address := freeAddress(t)
 	a := start(t, bus.Config{Cluster: cluster, Listen: address})
 	other := connected(t, start(t, bus.Config{
 		Cluster: "0198c0de-0000-7000-8000-000000000002", URLs: []string{"nats://" + address},

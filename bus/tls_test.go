@@ -80,7 +80,7 @@ func (ca *authority) config(certs ...tls.Certificate) *tls.Config {
 }
 
 func TestS17StrangersOnTheBus(t *testing.T) {
-	const listen, first, second = "127.0.0.1:47431", "127.0.0.1:47432", "127.0.0.1:47433"
+	listen, first, second := freeAddress(t), freeAddress(t), freeAddress(t)
 	ca, other := newAuthority(t), newAuthority(t)
 	good := ca.config(ca.node(time.Hour))
 	a := start(t, bus.Config{
