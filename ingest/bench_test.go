@@ -100,7 +100,7 @@ func (t *tally) Commit(_ context.Context, commits []foz.Commit) ([]foz.CommitRes
 	return results, nil
 }
 
-// ring is a cache that keeps the newest objects and leaves the rest to the collector.
+// ring is a cache that keeps the newest objects and gives the rest back.
 type ring struct {
 	mu      sync.Mutex
 	max     int
@@ -108,12 +108,14 @@ type ring struct {
 	objects [][]byte
 }
 
-func (r *ring) Put(_ string, data []byte) {
+func (r *ring) Put(_ string, data []byte) (spare []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.objects = append(r.objects, data)
 	for r.bytes += cap(data); r.bytes > r.max; {
-		r.bytes -= cap(r.objects[0])
+		spare = r.objects[0]
+		r.bytes -= cap(spare)
 		r.objects[0], r.objects = nil, r.objects[1:]
 	}
+	return spare
 }

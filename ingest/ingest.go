@@ -41,8 +41,9 @@ type Committer interface {
 // Cache is told what this node has just uploaded.
 type Cache interface {
 	// Put hands over the bytes of an object. They are the cache's from then on: nobody
-	// changes them again. It must not block.
-	Put(object string, data []byte)
+	// changes them again, unless they are given back. spare is memory that the cache has no
+	// use for and nobody looks at, or nil. It must not block.
+	Put(object string, data []byte) (spare []byte)
 }
 
 // Slots is this node's ear at the metadata log.

@@ -1,6 +1,10 @@
 package ingest
 
-import "github.com/fozlog/foz"
+import (
+	"slices"
+
+	"github.com/fozlog/foz"
+)
 
 // shelf keeps buffers for the next object: memory that was touched before costs a fraction
 // of fresh memory. What it may hold is bounded; the rest is left to the collector.
@@ -16,12 +20,13 @@ type shelf struct {
 }
 
 // newShelf holds what the objects under way need: rows are back as soon as they are encoded,
-// bodies only when they are committed. Small bodies are not worth a place.
+// bodies only when they are committed, or the cache has no use for them. Small bodies are not
+// worth a place.
 func newShelf(c Config) shelf {
 	return shelf{
 		rowsBytesMax: c.UploadsMax * c.FlushBytesMax,
 		bodiesMax:    c.UploadsMax + 1,
-		bodyBytesMin: c.FlushBytesMax / 2,
+		bodyBytesMin: c.FlushBytesMax / 8,
 		bodyBytesMax: 2 * c.FlushBytesMax,
 	}
 }
@@ -47,17 +52,20 @@ func (s *shelf) putRows(rows *foz.Rows) {
 	s.rows = append(s.rows, rows)
 }
 
-// takeBody gives an empty buffer with room for size bytes, or nil if there is none.
+// takeBody gives the smallest empty buffer with room for size bytes, or nil if there is none.
 func (s *shelf) takeBody(size int) []byte {
+	at := -1
 	for n, body := range s.bodies {
-		if cap(body) >= size {
-			last := len(s.bodies) - 1
-			s.bodies[n], s.bodies[last] = s.bodies[last], nil
-			s.bodies = s.bodies[:last]
-			return body[:0]
+		if cap(body) >= size && (at < 0 || cap(body) < cap(s.bodies[at])) {
+			at = n
 		}
 	}
-	return nil
+	if at < 0 {
+		return nil
+	}
+	body := s.bodies[at]
+	s.bodies = slices.Delete(s.bodies, at, at+1)
+	return body[:0]
 }
 
 func (s *shelf) putBody(body []byte) {

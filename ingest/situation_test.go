@@ -270,19 +270,26 @@ type heard uint64
 
 func (h heard) HeardSlot() uint64 { return uint64(h) }
 
-// shelfOfObjects is a Cache that keeps everything.
+// shelfOfObjects is a Cache that keeps everything, or only the last object.
 type shelfOfObjects struct {
 	mu      sync.Mutex
 	objects map[string][]byte
+	one     bool // the one before it is given back
 }
 
-func (s *shelfOfObjects) Put(object string, data []byte) {
+func (s *shelfOfObjects) Put(object string, data []byte) (spare []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.objects == nil {
 		s.objects = map[string][]byte{}
 	}
+	if s.one {
+		for _, spare = range s.objects {
+		}
+		clear(s.objects)
+	}
 	s.objects[object] = data
+	return spare
 }
 
 // ledger is metadata as ingest sees it.

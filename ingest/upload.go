@@ -91,17 +91,17 @@ func (i *Ingest) encode(o *object, encoder *segment.Encoder) error {
 }
 
 // newBody is where an object will be encoded: nil lets segment make a buffer of just the
-// size that it needs, which is right where the cache will keep it, and for small objects.
+// size that it needs, which is right for small objects.
 func (i *Ingest) newBody(o *object) []byte {
 	size := o.bytes + o.commitBytes + 1024*len(o.parts) + 4096 // padding, message headers, footer
-	if i.deps.Cache != nil || size < i.shelf.bodyBytesMin {
+	if size < i.shelf.bodyBytesMin {
 		return nil
 	}
 	i.mu.Lock()
 	body := i.shelf.takeBody(size)
 	i.mu.Unlock()
 	if body == nil { // with room for objects of other sizes
-		body = make([]byte, 0, max(size, i.cfg.FlushBytesMax+i.cfg.FlushBytesMax/4))
+		body = make([]byte, 0, size+i.cfg.FlushBytesMax/8)
 	}
 	return body
 }
@@ -185,12 +185,24 @@ func (i *Ingest) newKey(random *rand.Rand) string {
 // The cache has it before that: a reader at this node may hear of the commit before we do.
 func (i *Ingest) uploadDone(o *object) {
 	if i.deps.Cache != nil {
-		i.deps.Cache.Put(o.key, o.body)
-		o.reusable = false // the cache's now
+		i.share(o)
 	}
 	if !i.end(o, nil) {
 		i.release(o) // it came too late
 	}
+}
+
+// share gives an object's bytes to the cache.
+func (i *Ingest) share(o *object) {
+	body := o.body
+	if !o.reusable { // a store's client may still be sending it: nobody must write there again
+		body = bytes.Clone(body)
+	}
+	spare := i.deps.Cache.Put(o.key, body)
+	o.body, o.reusable = nil, false
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.shelf.putBody(spare)
 }
 
 func (i *Ingest) uploadFailed(o *object, err *foz.Error) {

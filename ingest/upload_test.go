@@ -269,3 +269,30 @@ func TestBodiesAreReusedWithoutCache(t *testing.T) {
 		h.drained()
 	})
 }
+
+// What the cache gives back is where the next object is encoded; what a store's client may still
+// be sending is nowhere written to again.
+func TestBodiesOfTheCacheAreUsedAgain(t *testing.T) {
+	const full = 64 << 10
+	inHouse(t, Config{FlushBytesMax: full}, func(h *house) {
+		h.cache.one = true
+		memory := map[*byte]bool{}
+		for n := range 6 {
+			if n == 3 {
+				h.setFate(fates(objectstore.Drop))
+			}
+			h.must(sized(full))
+			for object, data := range h.cache.objects {
+				stored, err := h.memory.Get(background, object, 0, -1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				expect(t, "cached bytes", data, stored)
+				memory[&data[:1][0]] = true
+			}
+		}
+		expect(t, "objects in the cache", len(h.cache.objects), 1)
+		expect(t, "pieces of memory for 6 objects", len(memory), 3) // two in turns, and the clone
+		expect(t, "records", len(h.log()["1/0"]), 6)
+	})
+}

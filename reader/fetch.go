@@ -74,11 +74,17 @@ func newFetcher(d Deps, c Config, m *metrics) *fetcher {
 	}
 }
 
-func (f *fetcher) put(object string, data []byte) {
+// put gives memory of an object that had to go, if nobody can hold any of it.
+func (f *fetcher) put(object string, data []byte) (spare []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.cold.drop(object)
-	f.hot.add(object, chunk{data: data})
+	for _, e := range f.hot.add(object, chunk{data: data}) {
+		if !e.found && cap(e.data) > cap(spare) {
+			spare = e.data[:0]
+		}
+	}
+	return spare
 }
 
 func (f *fetcher) drop(object string) {

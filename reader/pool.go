@@ -31,13 +31,14 @@ func (c chunk) bytes(start, end int64) ([]byte, bool) {
 type pool struct {
 	bytesMax int64
 	bytes    int64
-	recent   *list.List                 // of entry, the most recently used first
+	recent   *list.List                 // of *entry, the most recently used first
 	byObject map[string][]*list.Element // few each
 }
 
 type entry struct {
 	object string
 	chunk
+	found bool // somebody may hold its bytes
 }
 
 func newPool(bytesMax int64) *pool {
@@ -49,29 +50,32 @@ func newPool(bytesMax int64) *pool {
 // find gives a chunk that holds the object's bytes [start, end).
 func (p *pool) find(object string, start, end int64) (chunk, bool) {
 	for _, at := range p.byObject[object] {
-		if c := at.Value.(entry).chunk; c.start <= start && end <= c.end() {
+		if e := at.Value.(*entry); e.start <= start && end <= e.end() {
 			p.recent.MoveToFront(at)
-			return c, true
+			e.found = true
+			return e.chunk, true
 		}
 	}
 	return chunk{}, false
 }
 
 // add keeps a chunk, drops those it covers, and then the least recently used until there is
-// room. A chunk that another covers, or that is larger than the pool, is not kept.
-func (p *pool) add(object string, c chunk) {
+// room. A chunk that another covers, or that is larger than the pool, is not kept. It gives what
+// had to go for want of room.
+func (p *pool) add(object string, c chunk) (gone []*entry) {
 	if _, ok := p.find(object, c.start, c.end()); ok || size(c) > p.bytesMax {
-		return
+		return nil
 	}
 	for _, at := range slices.Clone(p.byObject[object]) {
-		if old := at.Value.(entry).chunk; c.start <= old.start && old.end() <= c.end() {
+		if old := at.Value.(*entry); c.start <= old.start && old.end() <= c.end() {
 			p.remove(at)
 		}
 	}
-	p.byObject[object] = append(p.byObject[object], p.recent.PushFront(entry{object, c}))
+	p.byObject[object] = append(p.byObject[object], p.recent.PushFront(&entry{object, c, false}))
 	for p.bytes += size(c); p.bytes > p.bytesMax; {
-		p.remove(p.recent.Back())
+		gone = append(gone, p.remove(p.recent.Back()))
 	}
+	return gone
 }
 
 // drop forgets an object.
@@ -81,8 +85,8 @@ func (p *pool) drop(object string) {
 	}
 }
 
-func (p *pool) remove(at *list.Element) {
-	e := p.recent.Remove(at).(entry)
+func (p *pool) remove(at *list.Element) *entry {
+	e := p.recent.Remove(at).(*entry)
 	p.bytes -= size(e.chunk)
 	left := slices.DeleteFunc(p.byObject[e.object], func(o *list.Element) bool {
 		return o == at
@@ -90,6 +94,7 @@ func (p *pool) remove(at *list.Element) {
 	if p.byObject[e.object] = left; len(left) == 0 {
 		delete(p.byObject, e.object)
 	}
+	return e
 }
 
 // size is the memory a chunk keeps alive.

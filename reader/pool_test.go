@@ -101,3 +101,25 @@ func TestSharingIsBounded(t *testing.T) {
 		t.Errorf("two partitions counted as %d", n)
 	}
 }
+
+// TestPutGivesBack: memory of an object that had to go is given back if nobody has read it.
+func TestPutGivesBack(t *testing.T) {
+	w := newWorld(t, Config{CacheBytesMax: 3 << 10})
+	put := func(object string) []byte { return w.reader.Put(object, make([]byte, 100, 1<<10)) }
+	for _, object := range []string{"a", "b", "c"} {
+		if spare := put(object); spare != nil {
+			t.Errorf("%s: %d bytes are given back, and nothing had to go", object, cap(spare))
+		}
+	}
+	if _, ok := w.reader.fetches.cached(span{object: "b", end: 10}); !ok {
+		t.Error("b is not there")
+	}
+	for _, c := range []struct {
+		object string
+		spare  int
+	}{{"d", 1 << 10}, {"e", 1 << 10}, {"f", 0}, {"g", 1 << 10}} { // a, c, b was read, d
+		if spare := put(c.object); cap(spare) != c.spare || len(spare) != 0 {
+			t.Errorf("%s: %d bytes of room for %d", c.object, cap(spare), c.spare)
+		}
+	}
+}

@@ -330,8 +330,8 @@ func TestQueryRelaysWholeBatches(t *testing.T) {
 		{[]string{"offset", "timestamp", "key", "value", "headers", "n"}, false},
 	} {
 		w := newWorld(t, Config{})
-		w.batchBytes = 1 << 20
-		w.placeAll(w.events(30_000))
+		w.batchBytes = 512 << 10
+		w.placeAll(w.events(12_000))
 		o := w.mergeTyped(columns, all)
 		q, err := filter.NewQuery(columns, c.wanted, "")
 		if err != nil {

@@ -128,8 +128,11 @@ func New(d Deps, c Config) *Reader {
 }
 
 // Put keeps an object that this node has just created, so that its consumers read it without
-// a GET. data is kept: it must not be changed afterwards.
-func (r *Reader) Put(object string, data []byte) { r.fetches.put(object, data) }
+// a GET. data is kept: it must not be changed afterwards, until it is given back: spare is memory
+// of an object put earlier that is not kept any more and that nobody has read, if there is one.
+func (r *Reader) Put(object string, data []byte) (spare []byte) {
+	return r.fetches.put(object, data)
+}
 
 // Bounds is what p holds, as this node knows it or, if linearizable, with everything that
 // was committed before the call (which costs a LIST). Errors: topic_not_found and
