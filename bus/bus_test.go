@@ -30,7 +30,7 @@ func TestSuite(t *testing.T) {
 			return n, n
 		}},
 		{"external", func(t *testing.T) (bustest.Bus, bustest.Bus) {
-			address := freeAddress(t)
+			address := loopback.Address(t)
 			start(t, bus.Config{Cluster: cluster, Name: "server", Listen: address})
 			c := bus.Config{Cluster: cluster, URLs: []string{"nats://" + address}}
 			return connected(t, start(t, c)), connected(t, start(t, c))
@@ -43,15 +43,6 @@ func TestSuite(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) { bustest.Run(t, w.pair) })
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	at, err := loopback.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
 }
 
 func start(t *testing.T, c bus.Config) *bus.NATS {
@@ -82,7 +73,7 @@ func connected(t *testing.T, n *bus.NATS) *bus.NATS {
 // How: two servers in this process, joined by a route; a message of one node must reach the
 // other, and a node of another cluster on the same servers must not hear it.
 func TestRoutes(t *testing.T) {
-	first, second := freeAddress(t), freeAddress(t)
+	first, second := loopback.Address(t), loopback.Address(t)
 	a := start(t, bus.Config{Cluster: cluster, Name: "n1", ClusterListen: first})
 	b := start(t, bus.Config{
 		Cluster: cluster, Name: "n2", ClusterListen: second, Routes: []string{"nats://" + first},
@@ -106,7 +97,7 @@ func TestRoutes(t *testing.T) {
 
 // How: two clusters share an external server; the subject prefix keeps them apart.
 func TestClustersAreApart(t *testing.T) {
-	address := freeAddress(t)
+	address := loopback.Address(t)
 	a := start(t, bus.Config{Cluster: cluster, Listen: address})
 	other := connected(t, start(t, bus.Config{
 		Cluster: "0198c0de-0000-7000-8000-000000000002", URLs: []string{"nats://" + address},

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/fozlog/foz/bus"
+	"github.com/fozlog/foz/verify/loopback"
 	"github.com/nats-io/nats-server/v2/server"
 )
 
@@ -80,7 +81,7 @@ func (ca *authority) config(certs ...tls.Certificate) *tls.Config {
 }
 
 func TestS17StrangersOnTheBus(t *testing.T) {
-	listen, first, second := freeAddress(t), freeAddress(t), freeAddress(t)
+	listen, first, second := loopback.Address(t), loopback.Address(t), loopback.Address(t)
 	ca, other := newAuthority(t), newAuthority(t)
 	good := ca.config(ca.node(time.Hour))
 	a := start(t, bus.Config{

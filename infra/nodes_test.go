@@ -42,11 +42,11 @@ func TestNodesOnMinIO(t *testing.T) {
 	roles := []string{"metadata", "ingest", "reader", "compactor"}
 	var routes []string
 	for range roles {
-		routes = append(routes, "nats://"+freeAddress(t))
+		routes = append(routes, "nats://"+loopback.Address(t))
 	}
 	base := map[string]string{} // URL by role
 	for i, role := range roles {
-		http := freeAddress(t)
+		http := loopback.Address(t)
 		base[role] = "http://" + http
 		t.Run("start "+role, func(started *testing.T) {
 			assume(started, u, role) // until this subtest ends: the node has read it by then
@@ -95,15 +95,6 @@ func startNode(t *testing.T, binary string, args ...string) {
 			t.Errorf("foz %s: %v\n%s", strings.Join(args, " "), err, said.String())
 		}
 	})
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	at, err := loopback.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
 }
 
 func eventually(t *testing.T, what string, is func() bool) {

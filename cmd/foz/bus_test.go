@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fozlog/foz/verify/loopback"
 )
 
 // TestS17BusFlags: half a secret is a mistake, and a secret in a URL is one, too.
@@ -70,7 +72,7 @@ func TestS17NodesOverTLS(t *testing.T) {
 	bad := busSettings{ca: roots, cert: g.write(t, "bad.pem", cert), key: g.write(t, "bad.key", key)}
 
 	bucket := (&url.URL{Scheme: "file", Path: t.TempDir()}).String()
-	ports := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
+	ports := []string{loopback.Address(t), loopback.Address(t), loopback.Address(t)}
 	var nodes []*node
 	for i, s := range []busSettings{good, good, bad} {
 		s.cluster = ports[i]

@@ -124,7 +124,7 @@ func TestS8RevokedOnAllNodes(t *testing.T) {
 	t.Parallel()
 	first, firstHash := httpapi.NewToken()
 	second, secondHash := httpapi.NewToken()
-	hub := freeAddress(t)
+	hub := loopback.Address(t)
 	g := &guardedNode{dir: t.TempDir()}
 	g.door.tokens = g.write(t, "tokens.json", tokensOf(t, map[string]string{"a": firstHash}))
 	bucket := "file://" + t.TempDir()
@@ -160,15 +160,6 @@ func TestS8RevokedOnAllNodes(t *testing.T) {
 	if !both(first, 401) || !both(second, 200) {
 		t.Error("a file that cannot be used changed something")
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	at, err := loopback.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
 }
 
 // TestWatchedFiles: changes are used once, faults told once, and what is right again used.

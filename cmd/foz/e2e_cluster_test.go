@@ -22,6 +22,7 @@ import (
 	"time"
 
 	check "github.com/fozlog/foz/verify"
+	"github.com/fozlog/foz/verify/loopback"
 )
 
 // resumeWithin is how long acknowledgements may pause when a leader goes.
@@ -48,10 +49,10 @@ func newFleetWith(t *testing.T, bucket string, flags []string, roles ...string) 
 	f := &fleet{t: t, nodes: make([]*process, len(roles)), away: -1}
 	routes := make([]string, len(roles))
 	for i := range routes {
-		routes[i] = freeAddress(t)
+		routes[i] = loopback.Address(t)
 	}
 	for i, r := range roles {
-		args := []string{"serve", "--bucket", bucket, "--roles", r, "--http", freeAddress(t)}
+		args := []string{"serve", "--bucket", bucket, "--roles", r, "--http", loopback.Address(t)}
 		args = append(args, flags...)
 		if external := os.Getenv("FOZ_E2E_BUS"); external != "" {
 			args = append(args, "--bus", external)

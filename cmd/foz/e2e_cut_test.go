@@ -29,6 +29,7 @@ import (
 	"github.com/fozlog/foz/bus"
 	"github.com/fozlog/foz/objectstore/s3test"
 	check "github.com/fozlog/foz/verify"
+	"github.com/fozlog/foz/verify/loopback"
 )
 
 // wire carries TCP connections to one address until it is cut.
@@ -133,7 +134,7 @@ func newWired(t *testing.T) *wired {
 		at := *store
 		at.Host = w.toStore[i].address()
 		w.args = append(w.args, []string{"serve", "--bucket", at.String(),
-			"--http", freeAddress(t), "--bus", "nats://" + w.toBus[i].address()})
+			"--http", loopback.Address(t), "--bus", "nats://" + w.toBus[i].address()})
 	}
 	for i := range w.nodes {
 		w.nodes[i] = launchWith(t, keys, w.args[i]...)
@@ -188,7 +189,7 @@ func busServer(t *testing.T) string {
 	if external, ok := strings.CutPrefix(os.Getenv("FOZ_E2E_BUS"), "nats://"); ok {
 		return external
 	}
-	at := freeAddress(t)
+	at := loopback.Address(t)
 	b, err := bus.New(bus.Config{Cluster: "server", Name: "server", Listen: at})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"testing"
 )
 
 // Ports are taken from below what the kernels of Linux, macOS and Windows hand out to whoever
@@ -37,4 +38,14 @@ func FreeAddress() (string, error) {
 		return at, l.Close()
 	}
 	return "", errors.New("no loopback port is free between 16000 and 20000")
+}
+
+// Address is FreeAddress for a test, which ends if there is none.
+func Address(t testing.TB) string {
+	t.Helper()
+	at, err := FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
