@@ -95,9 +95,9 @@ func (s *scan) planPlacement(c *cursor, pl foz.Placement) error {
 	case pl.RowCount == 0 || pl.Segment.MaxTimestamp < s.since, !s.mayMatch(c, pl, nil):
 		return nil
 	case pl.Segment.Batches < 2:
-		stored := s.stored && s.columns == nil && pl.Segment.Level == 1 &&
-			pl.Segment.ByteEnd-pl.Segment.ByteStart >= storedBytesMin
-		s.plan = append(s.plan, piece{c, pl, nil, nil, stored, whole})
+		p := piece{of: c, Placement: pl, holds: whole}
+		s.choose(&p)
+		s.plan = append(s.plan, p)
 		return nil
 	}
 	batches, err := s.batches(c, pl)
@@ -106,9 +106,11 @@ func (s *scan) planPlacement(c *cursor, pl foz.Placement) error {
 		rg := foz.Range{Base: whole.Base, Next: b.Last + 1}
 		whole.Base = rg.Next
 		if rg.Base < c.end && rg.Next > c.next && b.MaxTimestamp >= s.since && s.mayMatch(c, pl, b) {
-			cut := rg.Base < c.next || rg.Next > c.end
-			columns, stored := s.project(b, rg, cut)
-			s.plan = append(s.plan, piece{c, pl, b, columns, stored, rg})
+			p := piece{of: c, Placement: pl, batch: b, holds: rg}
+			if c.next <= rg.Base && rg.Next <= c.end { // all of it is wanted
+				s.choose(&p)
+			}
+			s.plan = append(s.plan, p)
 		}
 	}
 	return err

@@ -13,7 +13,6 @@ import (
 type projection struct {
 	*segment.Projection
 	ranges []segment.Bytes
-	relay  bool // as they are stored
 }
 
 // projectGapMax is how many unwanted bytes between two columns are read rather than asked
@@ -44,20 +43,24 @@ func needed(q filter.Query, p *filter.Picker) (names []string) {
 	return names
 }
 
-// project says how a batch's columns are had by themselves; nil: the batch is read whole, because
-// not all are stored, or not all of its records are wanted, or, stored, it is just what is wanted.
-func (s *scan) project(b *segment.MergedBatch, holds foz.Range, cut bool) (
-	columns *projection, stored bool,
-) {
-	whole := s.stored && b.ByteEnd-b.ByteStart >= storedBytesMin
-	switch {
-	case cut:
-		return nil, false
+// choose says how a piece is read of which all records are wanted: as it is stored, if that is just
+// what is wanted; by columns; or else, and that is how a piece begins, to be decoded whole.
+func (s *scan) choose(p *piece) {
+	at := p.span()
+	stored := s.stored && p.Segment.Level == 1 && at.end-at.start >= storedBytesMin
+	switch b := p.batch; {
 	case s.columns == nil:
-		return nil, whole && len(b.Typed()) == 0
-	case len(b.Nodes) == 0:
-		return nil, false
+		p.stored = stored && (b == nil || len(b.Typed()) == 0)
+	case b != nil && len(b.Nodes) > 0:
+		p.columns = s.project(b, p.holds)
+		if stored && p.columns != nil && p.columns.Whole(b) {
+			p.columns, p.stored = nil, true
+		}
 	}
+}
+
+// project says how a batch's columns are had by themselves; nil: not all are stored.
+func (s *scan) project(b *segment.MergedBatch, holds foz.Range) *projection {
 	names := s.columns
 	switch {
 	case s.stored:
@@ -66,8 +69,8 @@ func (s *scan) project(b *segment.MergedBatch, holds foz.Range, cut bool) (
 		names = append([]string{foz.ColumnOffset}, names...) // what is missing shows in the others
 	}
 	p, ok := segment.NewProjection(b, names, s.query.Schema)
-	if !ok || whole && p.Whole(b) {
-		return nil, ok
+	if !ok {
+		return nil
 	}
 	var ranges []segment.Bytes
 	for _, r := range p.Ranges(b) {
@@ -77,7 +80,7 @@ func (s *scan) project(b *segment.MergedBatch, holds foz.Range, cut bool) (
 		}
 		ranges = append(ranges, r)
 	}
-	return &projection{p, ranges, s.stored}, false
+	return &projection{p, ranges}
 }
 
 // spans are the bytes that a piece needs.
@@ -99,7 +102,7 @@ func (s *scan) runProjected(p piece, at foz.Range, c chunks) (run foz.Run, err e
 	}
 	read := func(c chunks) (err error) {
 		get := func(r segment.Bytes) ([]byte, bool) { return c.bytes(r.Start, r.End) }
-		if p.columns.relay {
+		if s.stored {
 			run = foz.Run{To: int(p.batch.Rows)}
 			run.Stored, err = p.columns.Message(p.batch, p.of.partition.Number, get)
 		} else {
