@@ -57,7 +57,8 @@ const swapBytesMax = 512 << 10
 
 // Swap has a merged object's segments put in the place of their inputs, and returns once this
 // node has applied the answer. Errors: bad_request (over 512 KiB of inputs, or no object's
-// key), or the outcome is unknown: the object is too old to tell, or ctx has ended first.
+// key), unavailable (no node took it), or the outcome is unknown: the object is too old to tell,
+// or ctx has ended first.
 func (c *Client) Swap(ctx context.Context, s foz.Swap) (foz.SwapResult, error) {
 	id, err := idOfObject(s.Object)
 	if err != nil {
@@ -112,7 +113,8 @@ const commandTimeout = 30*time.Second + 17*time.Millisecond
 var errFailed = errors.New("definite failure")
 
 // do asks until there are results and this node has applied them, or ctx ends. Then the
-// outcome is unknown, unless every node asked has said that it took nothing.
+// outcome is unknown, unless every node asked has said that it took nothing, or nobody was asked
+// because ctx had ended before. Of the same commands asked earlier that says nothing.
 func (c *Client) do(ctx context.Context, commands []*logpb.Command) ([]*logpb.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, foz.Errorf(foz.CodeUnavailable, "not asked, nobody waits: %w", err)
