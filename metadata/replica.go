@@ -68,7 +68,7 @@ type Replica struct {
 	leads   atomic.Uint64 // epoch this node leads, or 0
 	since   atomic.Int64  // when the append under way began, Unix nanoseconds, or 0
 	watched atomic.Int64  // when somebody last waited for news, Unix nanoseconds
-	ready   chan struct{} // closed when the state was loaded
+	ready   chan struct{} // closed when the state was loaded and the bus joined
 	done    chan struct{} // closed when Run has ended
 
 	mu      sync.Mutex
@@ -115,12 +115,12 @@ func (r *Replica) Run(ctx context.Context) error {
 		}
 		return fmt.Errorf("load metadata: %w", err)
 	}
-	close(r.ready)
 	stop, err := r.listen()
 	if err != nil {
 		return fmt.Errorf("join the bus: %w", err)
 	}
 	defer stop()
+	close(r.ready) // now: who is told so may ask this node, and is answered
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.loop(ctx) })
 	g.Go(func() error { return r.beats(ctx) })
@@ -176,7 +176,7 @@ func (r *Replica) publish(s *State) {
 // State is what this node knows now. It may lag behind the log: see CatchUp.
 func (r *Replica) State() *State { return r.state.Load() }
 
-// Ready is closed once the state was loaded.
+// Ready is closed once the state was loaded and asks over the bus are answered.
 func (r *Replica) Ready() <-chan struct{} { return r.ready }
 
 // Changed gives a channel that is closed when the next entry is applied. Take it before
