@@ -18,6 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const cluster = "0198c0de-0000-7000-8000-000000000001"
 
+// patience is how long a test waits for what takes no time, on a machine that is busy.
+const patience = 30 * time.Second
+
 // How: the shared suite over every way to be connected: one embedded server without a
 // socket, an external server reached by URL, and the hub in memory.
 func TestSuite(t *testing.T) {
@@ -60,11 +63,10 @@ func start(t *testing.T, c bus.Config) *bus.NATS {
 
 func connected(t *testing.T, n *bus.NATS) *bus.NATS {
 	t.Helper()
-	for range 500 {
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(10 * time.Millisecond) {
 		if n.Connected() {
 			return n
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("not connected")
 	return nil
@@ -82,7 +84,7 @@ func TestRoutes(t *testing.T) {
 	if _, err := b.Subscribe("s", func(data []byte) { got <- string(data) }); err != nil {
 		t.Fatal(err)
 	}
-	for range 500 {
+	for begun := time.Now(); time.Since(begun) < patience; {
 		if err := a.Publish("s", []byte("hello")); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +107,7 @@ func TestClustersAreApart(t *testing.T) {
 	if _, err := a.Serve("s", func(context.Context, []byte) []byte { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := other.Request(ctx, "s", nil); !errors.Is(err, bus.ErrNoResponder) {
 		t.Errorf("a request across clusters: %v", err)

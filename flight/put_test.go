@@ -116,8 +116,9 @@ func TestPutRefused(t *testing.T) {
 // TestPutClientGoes: a stream that is cut is never a request that ends.
 func TestPutClientGoes(t *testing.T) {
 	l := &ledger{}
-	done := make(chan struct{})
+	begun, done := make(chan struct{}), make(chan struct{})
 	client := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
 		l.ServeHTTP(w, r)
 		close(done)
 	})
@@ -136,6 +137,7 @@ func TestPutClientGoes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	<-begun
 	time.Sleep(20 * time.Millisecond) // so that the contract is at it, mostly
 	cancel()
 	<-done

@@ -55,14 +55,14 @@ func TestS6IdleAndSlowConnections(t *testing.T) {
 	grown := residentBytes(t) - memory
 	t.Logf("%d idle, %d slow: %d KiB each, both ends; median %v, before %v", len(idle), len(slow),
 		grown>>10/int64(len(idle)+len(slow)), meanwhile, before)
-	if !raceEnabled && meanwhile > 2*before+2*time.Millisecond {
+	if meanwhile > 20*before+100*time.Millisecond { // it is not held up; how fast is no question here
 		t.Errorf("somebody else waits %v, before %v", meanwhile, before)
 	}
 	if grown > int64(len(idle)+len(slow))*64<<10 {
 		t.Errorf("%d MiB", grown>>20)
 	}
 	for _, c := range slow[:10] { // they are hung up on, however they drip
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(patience))
 		if _, err := io.ReadAll(c); err != nil {
 			t.Errorf("a slow header: %v", err)
 		}
@@ -93,7 +93,7 @@ func timings(t *testing.T, addr string) time.Duration {
 // some again, so that others have room.
 func connect(t *testing.T, addr string, n int, text string) (all []net.Conn) {
 	for range n {
-		c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+		c, err := net.DialTimeout("tcp", addr, patience)
 		if err != nil {
 			for _, c := range all[4*len(all)/5:] {
 				c.Close()

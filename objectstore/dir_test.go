@@ -211,19 +211,26 @@ func TestDirListExcludesDeletes(t *testing.T) {
 		if err := syscall.Flock(int(file.Fd()), c.held); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-		_, _, err = d.List(ctx, "", "", 0)
+		within := func(waits bool) context.Context {
+			patience := time.Minute
+			if waits {
+				patience = 30 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		_, _, err = d.List(within(c.listWaits), "", "", 0)
 		if errors.Is(err, context.DeadlineExceeded) != c.listWaits {
 			t.Errorf("held %d: list: %v, want it to wait: %t", c.held, err, c.listWaits)
 		}
-		err = d.Delete(ctx, "a")
+		err = d.Delete(within(c.deleteWaits), "a")
 		if errors.Is(err, context.DeadlineExceeded) != c.deleteWaits {
 			t.Errorf("held %d: delete: %v, want it to wait: %t", c.held, err, c.deleteWaits)
 		}
 		if got, err := d.Get(t.Context(), "a", 0, -1); (err == nil) != c.deleteWaits {
 			t.Errorf("held %d: get after the delete: %q, %v", c.held, got, err)
 		}
-		cancel()
 		file.Close()
 	}
 }

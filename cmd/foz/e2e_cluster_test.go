@@ -74,7 +74,7 @@ func newFleetWith(t *testing.T, bucket string, flags []string, roles ...string) 
 func (f *fleet) await(i int) {
 	f.t.Helper()
 	p := f.node(i)
-	for begin := time.Now(); time.Since(begin) < 40*time.Second; time.Sleep(5 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < shortly; time.Sleep(5 * time.Millisecond) {
 		if _, after, ok := strings.Cut(p.talk(), " is up at "); ok {
 			f.mu.Lock()
 			p.URL, _, _ = strings.Cut(after, " ")

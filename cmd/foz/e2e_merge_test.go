@@ -117,7 +117,7 @@ func leftNothing(t *testing.T, p *process, dir string) (r *fsck.Report) {
 		if t.Failed() || state.Floor() >= last && r.BelowFloor.Objects == 0 {
 			return r
 		}
-		if time.Since(begun) > 30*time.Second {
+		if time.Since(begun) > shortly {
 			t.Fatalf("the floor is at %d, what happened last at %d, and %d objects are left below it",
 				r.Floor, last, r.BelowFloor.Objects)
 		}
@@ -198,7 +198,7 @@ func TestMergeOnBadDays(t *testing.T) {
 				post(n.URL + "/v1/maintenance")
 			}()
 			for begun := time.Now(); hit.Load() == 0; time.Sleep(time.Millisecond) {
-				if time.Since(begun) > 10*time.Second {
+				if time.Since(begun) > shortly {
 					t.Fatal("merging does not begin")
 				}
 			}

@@ -28,8 +28,12 @@ import (
 	check "github.com/fozlog/foz/verify" // cmd has a function of that name
 )
 
-// shortly is how long a process may take to end by itself.
-const shortly = 10 * time.Second
+// shortly is how long a test waits for what takes no time, on a machine that is busy.
+const shortly = time.Minute
+
+// promptly is less than what a node waits for those it cannot help, and more than a busy
+// machine takes.
+const promptly = drainTimeout * 2 / 3
 
 // process is a running `foz dev`.
 type process struct {
@@ -56,7 +60,7 @@ func startDev(t testing.TB, dir string, args ...string) *process {
 			p.URL, _, _ = strings.Cut(after, "\n")
 			return p
 		}
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > shortly {
 			t.Fatalf("foz dev does not come up:\n%s", p.talk())
 		}
 	}
@@ -122,7 +126,7 @@ func (p *process) stop(s os.Signal) int {
 	if err := p.cmd.Process.Signal(s); err != nil {
 		p.t.Errorf("signal %v: %v", s, err)
 	}
-	return p.ended(20 * time.Second)
+	return p.ended(shortly)
 }
 
 // ended waits for its end and gives its exit code.
@@ -163,8 +167,8 @@ func loaded(t *testing.T, run *check.Run, disturb func(more func(n int))) *check
 	disturb(func(n int) {
 		begun := time.Now()
 		for want := run.Acked() + n; run.Acked() < want; time.Sleep(2 * time.Millisecond) {
-			if time.Since(begun) > 30*time.Second {
-				t.Fatalf("%d requests are not acknowledged within 30 s", n)
+			if time.Since(begun) > shortly {
+				t.Fatalf("%d requests are not acknowledged within %s", n, shortly)
 			}
 		}
 	})

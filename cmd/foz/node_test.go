@@ -151,7 +151,7 @@ func TestCloseDoesNotWaitForSilence(t *testing.T) {
 	call(t, "GET", n.URL+"/livez", nil, nil) // they have been accepted before this one
 	begun := time.Now()
 	n.Close()
-	if took := time.Since(begun); took > 2*time.Second {
+	if took := time.Since(begun); took > 4*time.Second { // net/http's own Shutdown takes 5
 		t.Errorf("it took %s", took)
 	}
 }

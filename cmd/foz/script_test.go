@@ -63,7 +63,7 @@ func freePort(ts *testscript.TestScript, _ bool, args []string) {
 
 func until(ts *testscript.TestScript, _ bool, args []string) {
 	for begin := time.Now(); ts.Exec(args[0], args[1:]...) != nil; {
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > shortly {
 			ts.Fatalf("it did not come to pass: %q", args)
 		}
 		time.Sleep(20 * time.Millisecond)
