@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/fozlog/foz"
 )
@@ -14,6 +15,7 @@ type events struct {
 	*output
 	r     *http.Request
 	style style
+	said  time.Time // when the client was told something last
 }
 
 // beginEvents counts the follower, or refuses it, and sends the header.
@@ -43,6 +45,9 @@ func (a *API) beginEvents(
 
 // flush sends what there is, to the client and not only to the next buffer.
 func (e *events) flush() error {
+	if len(e.buf) > 0 {
+		e.said = time.Now()
+	}
 	if err := e.send(); err != nil {
 		return err
 	}
@@ -96,11 +101,12 @@ func (e *events) broken(err error) error {
 }
 
 // pause waits with the function until there may be more, and says so with true. false: a
-// comment is due. It returns at once when the node drains.
+// comment is due, so long after the client was told something, however often it was woken for
+// nothing. It returns at once when the node drains.
 func (e *events) pause(wait func(ctx context.Context) error) (bool, error) {
 	ctx, cancel := e.a.untilDrained(e.r.Context())
 	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, e.a.config.CommentInterval)
+	ctx, cancel = context.WithDeadline(ctx, e.said.Add(e.a.config.CommentInterval))
 	defer cancel()
 	err := wait(ctx)
 	switch {

@@ -187,6 +187,29 @@ func TestFollowBreaks(t *testing.T) {
 	}
 }
 
+// How: in a bubble, followers that get nothing while others' records come every two seconds, or
+// none that they want, are told so all the same.
+func TestFollowInVain(t *testing.T) {
+	for _, url := range []string{
+		oneRead, oneRead + "?where=offset%3D99999", "/v1/topics/t/records?where=offset%3D99999",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h, p := ten(2)
+			if url == oneRead {
+				p = foz.Partition{Topic: h.topic("other", 1, foz.TopicConfig{}).ID}
+			}
+			f := follow(t, h.api(Config{}).Handler(), url)
+			f.read()
+			for range 20 {
+				time.Sleep(2 * time.Second)
+				h.push(p, 1, "x")
+			}
+			wantEqual(t, url, f.read(), strings.Repeat(": nothing new\n\n", 2))
+			f.stop()
+		})
+	}
+}
+
 // How: in a bubble, a follower of a topic: ids carry all partitions, partitions that are
 // added are followed, and Last-Event-ID resumes with those that it does not know.
 func TestFollowTopic(t *testing.T) {
