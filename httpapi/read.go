@@ -128,22 +128,13 @@ func (rd *reading) resume(r *http.Request) error {
 	return nil
 }
 
-// resolve finds the range to read. Times are looked up before the bounds, so that what they
-// gave lies within them.
+// resolve finds the range to read. Where it begins is looked up before the bounds, so that it
+// lies within them.
 func (a *API) resolve(ctx context.Context, rd *reading) (err error) {
 	start := int64(-1)
 	if rd.timestamp != nil {
 		if start, _, err = a.Reader.OffsetAt(ctx, rd.p, *rd.timestamp); err != nil {
 			return err
-		}
-	}
-	if rd.until != nil {
-		at, found, err := a.Reader.OffsetAt(ctx, rd.p, *rd.until)
-		if err != nil {
-			return err
-		}
-		if found != -1 {
-			rd.untilOffset = &at
 		}
 	}
 	if rd.bounds, err = a.Reader.Bounds(ctx, rd.p, false); err != nil {
@@ -159,6 +150,21 @@ func (a *API) resolve(ctx context.Context, rd *reading) (err error) {
 		start = rd.bounds.Next - min(*rd.tail, rd.bounds.Next)
 	}
 	rd.rg.Base = max(start, rd.bounds.Earliest)
+	return a.findEnd(ctx, rd)
+}
+
+// findEnd ends the range by the bounds. The time is looked up after them, so that nothing at or
+// after it lies before the end.
+func (a *API) findEnd(ctx context.Context, rd *reading) error {
+	if rd.until != nil {
+		at, found, err := a.Reader.OffsetAt(ctx, rd.p, *rd.until)
+		if err != nil {
+			return err
+		}
+		if found != -1 {
+			rd.untilOffset = &at
+		}
+	}
 	rd.settleEnd()
 	return nil
 }
@@ -196,7 +202,12 @@ func (rd *reading) settleEnd() {
 
 // bounded says whether what the answer holds is settled: it ends before the head.
 func (rd *reading) bounded() bool {
-	return rd.end != nil && *rd.end <= rd.bounds.Next || rd.untilOffset != nil
+	for _, bound := range []*int64{rd.end, rd.untilOffset} {
+		if bound != nil && *bound <= rd.bounds.Next {
+			return true
+		}
+	}
+	return false
 }
 
 // longPoll waits for records if there are none and may be some.
@@ -212,9 +223,10 @@ func (a *API) longPoll(ctx context.Context, rd *reading) error {
 		return err
 	}
 	var err error
-	rd.bounds, err = a.Reader.Bounds(ctx, rd.p, false)
-	rd.settleEnd()
-	return err
+	if rd.bounds, err = a.Reader.Bounds(ctx, rd.p, false); err != nil {
+		return err
+	}
+	return a.findEnd(ctx, rd)
 }
 
 // answerRead writes the range that was resolved.

@@ -428,6 +428,22 @@ func TestLongPoll(t *testing.T) {
 	})
 }
 
+// How: in a bubble, what ends a long poll is a record from after its end: it is not in the answer.
+func TestLongPollUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, p := ten(0)
+		api := h.api(Config{}).Handler()
+		go func() { time.Sleep(time.Second); h.push(p, 9999, "late") }()
+		begun := time.Now()
+		got := do(api, "GET", oneRead+"?offset=10&until=2000&wait=20", "")
+		wantEqual(t, "after", time.Since(begun), time.Second)
+		wantEqual(t, "next", got.header.Get("Foz-Next-Offset"), "10")
+		if !strings.Contains(got.body, `"records":[]`) || got.header.Get("Etag") == "" {
+			t.Errorf("%s %v", got.body, got.header)
+		}
+	})
+}
+
 // appendLater appends a record in a second.
 func (h *house) appendLater(p foz.Partition) {
 	time.Sleep(time.Second)
