@@ -43,8 +43,8 @@ func (a *API) partition(r *http.Request) (foz.Topic, foz.Partition, error) {
 		return t, foz.Partition{}, err
 	}
 	text := r.PathValue("p")
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || n < 0 || text[0] == '+' {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
 		return t, foz.Partition{}, badRequest("partition %s is not a number from 0", shortened(text))
 	}
 	p := foz.Partition{Topic: t.ID, Number: int32(n)}
@@ -75,11 +75,19 @@ func (a *API) setSlot(w *response) {
 	w.Header().Set(headerSlot, strconv.FormatUint(a.Sessions.Applied(), 10))
 }
 
+// single is a header that may be there once.
+func single(h http.Header, name string) (string, error) {
+	if n := len(h.Values(name)); n > 1 {
+		return "", badRequest("%s is there %d times", name, n)
+	}
+	return h.Get(name), nil
+}
+
 // waitSlot waits for what Foz-Min-Slot asks for.
 func (a *API) waitSlot(r *http.Request) error {
-	text := r.Header.Get(headerMinSlot)
-	if text == "" {
-		return nil
+	text, err := single(r.Header, headerMinSlot)
+	if text == "" || err != nil {
+		return err
 	}
 	slot, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
@@ -129,10 +137,7 @@ func (q query) clamped(name string, most int64) (int64, error) {
 	if strings.Trim(digits, "0123456789") != "" || digits == "" {
 		return 0, badRequest("parameter %s: %s is not an integer", name, shortened(text))
 	}
-	n, ok := jsonscan.Integer([]byte(text))
-	if !ok && digits == text {
-		n = most
-	}
+	n, _ := strconv.ParseInt(text, 10, 64) // the largest there is, or the smallest, where it is over
 	return min(max(n, 1), most), nil
 }
 

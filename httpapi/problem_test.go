@@ -92,6 +92,11 @@ var badRequests = []struct {
 	{"GET", oneRead, "", []string{"Accept: application/json;q=0"}, "not_acceptable", "-"},
 	{"GET", records, "", []string{"Accept: image/*"}, "not_acceptable", "-"},
 
+	{"GET", oneRead, "", []string{"Foz-Min-Slot: 0", "Foz-Min-Slot: 9"}, "bad_request", "-"},
+	{"GET", oneRead, "", []string{"Accept: text/event-stream", "Last-Event-ID: 3",
+		"Last-Event-ID: 4"}, "bad_request", "-"},
+	{"POST", oneRead, "a", []string{asNDJSON, asJSON}, "bad_request", "-"},
+
 	{"POST", oneRead, "a", nil, "unsupported_media_type", "-"},
 	{"POST", oneRead, "a", []string{"Content-Type: application/xml"}, "unsupported_media_type", "-"},
 	{"POST", oneRead, "a", []string{"Content-Type: ;;;"}, "unsupported_media_type", "-"},
@@ -110,6 +115,7 @@ var badRequests = []struct {
 	{"GET", "/v1/topics/t/partitions/2147483648/records", "", nil, "bad_request", "-"},
 	{"GET", "/v1/topics/t/partitions/-1/records", "", nil, "bad_request", "-"},
 	{"GET", "/v1/topics/t/partitions/+1/records", "", nil, "bad_request", "-"},
+	{"GET", "/v1/topics/t/partitions/-0/records", "", nil, "bad_request", "-"},
 	{"GET", "/v1/topics/t/partitions/x/offsets", "", nil, "bad_request", "-"},
 	{"POST", records, `{"records":[{"value":1,"partition":2}]}`, []string{asJSON},
 		"partition_not_found", "/records/0"},
@@ -211,6 +217,8 @@ var badRequests = []struct {
 	{"POST", oneRead + "?%zz", "a", []string{asNDJSON}, "bad_request", "-"},
 	{"POST", records + "?if_next_offset=0", "a", []string{asNDJSON}, "bad_request", "-"},
 	{"POST", oneRead, "a", []string{asNDJSON, "Producer-Id: p"}, "bad_request", "-"},
+	{"POST", oneRead, "a", []string{asNDJSON, "Producer-Id: ", "Producer-Epoch: ",
+		"Producer-Seq: "}, "bad_request", "-"},
 	{"POST", oneRead, "a", []string{asNDJSON, "Producer-Id: p", "Producer-Epoch: 0",
 		"Producer-Seq: 0", "Producer-Seq: 1"}, "bad_request", "-"},
 	{"POST", oneRead, "a",

@@ -5,7 +5,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fozlog/foz"
@@ -110,19 +112,19 @@ func (a *API) produce(
 
 // producerOf reads the three headers of an idempotent producer; nil without them.
 func producerOf(h http.Header) (*foz.Producer, error) {
-	id, epoch, seq := h.Get(headerProducerID), h.Get(headerProducerEpoch), h.Get(headerProducerSeq)
-	if id == "" && epoch == "" && seq == "" {
+	names := []string{headerProducerID, headerProducerEpoch, headerProducerSeq}
+	if !slices.ContainsFunc(names, func(name string) bool { return len(h.Values(name)) > 0 }) {
 		return nil, nil
 	}
-	if id == "" || epoch == "" || seq == "" {
-		return nil, badRequest("%s, %s and %s go together", headerProducerID, headerProducerEpoch,
-			headerProducerSeq)
-	}
-	for _, name := range []string{headerProducerID, headerProducerEpoch, headerProducerSeq} {
-		if n := len(h.Values(name)); n > 1 {
-			return nil, badRequest("%s is there %d times", name, n)
+	for _, name := range names {
+		switch value, err := single(h, name); {
+		case err != nil:
+			return nil, err
+		case value == "":
+			return nil, badRequest("%s go together, and none is empty", strings.Join(names, ", "))
 		}
 	}
+	id, epoch, seq := h.Get(headerProducerID), h.Get(headerProducerEpoch), h.Get(headerProducerSeq)
 	if !validProducer.MatchString(id) {
 		return nil, badRequest("%s %s: ids are 1 to 249 visible characters of ASCII",
 			headerProducerID, shortened(id))
@@ -160,7 +162,10 @@ func (a *API) decode(w *response, r *http.Request, b *batches) error {
 
 // decoderOf picks what reads the body.
 func decoderOf(r *http.Request, q query) (func(b *batches, body io.Reader) error, error) {
-	given := r.Header.Get("Content-Type")
+	given, err := single(r.Header, "Content-Type")
+	if err != nil {
+		return nil, err
+	}
 	media, _, err := mime.ParseMediaType(given)
 	if err != nil {
 		media = ""

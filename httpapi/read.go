@@ -116,7 +116,9 @@ func (rd *reading) resume(r *http.Request) error {
 	if rd.media != mediaSSE {
 		return nil
 	}
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
+	if id, err := single(r.Header, headerLastEventID); err != nil {
+		return err
+	} else if id != "" {
 		n, ok := jsonscan.Integer([]byte(id))
 		if !ok || n < 0 {
 			return badRequest("Last-Event-ID %s is not an offset", shortened(id))

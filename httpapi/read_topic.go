@@ -89,7 +89,8 @@ func parseTopicRead(r *http.Request, q query) (rd *topicReading, err error) {
 				shortened(rd.from))
 		}
 	}
-	if id := r.Header.Get("Last-Event-ID"); id != "" && rd.media == mediaSSE {
+	id, err := single(r.Header, headerLastEventID)
+	if id != "" && err == nil && rd.media == mediaSSE {
 		rd.id, err = parsePositions(id)
 	}
 	return rd, err

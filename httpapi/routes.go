@@ -23,6 +23,7 @@ const (
 	headerEarliestOffset = "Foz-Earliest-Offset"
 	headerSlot           = "Foz-Slot"
 	headerMinSlot        = "Foz-Min-Slot"
+	headerLastEventID    = "Last-Event-ID"
 	headerRecordPrefix   = "Foz-Header-"
 	headerProducerID     = "Producer-Id"
 	headerProducerEpoch  = "Producer-Epoch"
