@@ -143,7 +143,8 @@ func undecodable(encoding string, err error) error {
 	case err == nil, err == io.EOF, errors.As(err, &known):
 		return err
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return foz.Errorf(foz.CodeBatchTooLarge, "the body is over the limit (decoded): %w", err)
+		return foz.Errorf(foz.CodeBatchTooLarge, "the body is over a limit: of its decoded bytes, or "+
+			"of %d bytes for the window that its frame wants: %w", zstdWindowMax, err)
 	}
 	return badRequest("the body is not whole %s: %w", encoding, err)
 }

@@ -46,6 +46,9 @@ type Topics interface {
 	// List gives up to limit topics in order of name, after startAfter, whose names have the
 	// prefix, and whether there are more.
 	List(ctx context.Context, prefix, startAfter string, limit int) ([]foz.Topic, bool, error)
+	// Answered gives the answer to an idempotent request that the topic has, if it is one and is
+	// remembered, after catching up.
+	Answered(ctx context.Context, id foz.TopicID, by foz.Producer) (foz.Ack, bool, error)
 }
 
 // TopicAdmin changes topics. Each method returns when its change is durable and this node

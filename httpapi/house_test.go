@@ -134,6 +134,17 @@ func (h *house) Produce(_ context.Context, r foz.Request) (foz.Ack, error) {
 	return ack, nil
 }
 
+// Answered knows requests of one topic.
+func (h *house) Answered(
+	_ context.Context, _ foz.TopicID, by foz.Producer,
+) (foz.Ack, bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ack, found := h.acks[by]
+	ack.Duplicate = true
+	return ack, found, nil
+}
+
 func (h *house) known(p foz.Partition) error {
 	for _, t := range h.topics {
 		if t.ID == p.Topic {

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -95,7 +97,7 @@ func (a *API) produce(
 	b.grown = func(p int32) (foz.Topic, error) { return a.grown(r.Context(), t, p) }
 	defer func() { b.release(err == nil) }()
 	if err = a.decode(w, r, b); err != nil {
-		return ack, err
+		return a.answered(w, r, request, err)
 	}
 	request.Batches = b.list()
 	ctx, cancel := context.WithTimeout(r.Context(), a.config.ProduceTimeout)
@@ -107,6 +109,24 @@ func (a *API) produce(
 		a.metrics.records.WithLabelValues("in").Add(float64(batch.Rows.Len()))
 		a.metrics.bytes.WithLabelValues("in").Add(float64(batch.Rows.Bytes()))
 	}
+	return ack, nil
+}
+
+// answered gives a request that is refused as it stands the answer that it was given before the
+// topic was altered, if there is one: its records are there, whatever a record may be now.
+func (a *API) answered(
+	w *response, r *http.Request, request foz.Request, refusal error,
+) (foz.Ack, error) {
+	e, ok := errors.AsType[*foz.Error](refusal)
+	if request.Producer == nil || !ok ||
+		e.Code != foz.CodeRecordTooLarge && e.Code != foz.CodeInvalidRecord {
+		return foz.Ack{}, refusal
+	}
+	ack, found, err := a.Topics.Answered(r.Context(), request.Topic, *request.Producer)
+	if err != nil || !found {
+		return foz.Ack{}, cmp.Or(err, refusal)
+	}
+	a.drainBody(w, r)
 	return ack, nil
 }
 

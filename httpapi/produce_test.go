@@ -158,6 +158,33 @@ func TestProduceIdempotent(t *testing.T) {
 	wantEqual(t, "producer", *h.requests[0].Producer, foz.Producer{ID: "p", Epoch: 3})
 }
 
+// How: a request is appended, the topic altered so that it would be refused, and the request sent
+// again: it is told its first answer, and one that was never appended is refused.
+func TestProduceIdempotentAfterAlter(t *testing.T) {
+	reject := foz.Schema{OnMismatch: foz.MismatchReject, Columns: []foz.SchemaColumn{
+		{Name: "n", Type: "int64", Pointer: "/n"}}}
+	for name, alter := range map[string]func(*foz.Topic){
+		"413": func(t *foz.Topic) { t.Config.MaxMessageBytes = 5 },
+		"422": func(t *foz.Topic) { t.Schema = reject },
+	} {
+		h := newHouse()
+		topic := h.topic("t", 1, foz.TopicConfig{})
+		api := h.api(Config{}).Handler()
+		post := func(seq string) answer {
+			return do(api, "POST", "/v1/topics/t/records", `{"n":"no number"}`,
+				"Content-Type: application/x-ndjson", "Producer-Id: p", "Producer-Epoch: 3",
+				"Producer-Seq: "+seq)
+		}
+		first := post("0").body
+		alter(&topic)
+		h.topics["t"] = topic
+		wantEqual(t, name+" again", post("0").body,
+			strings.Replace(first, `"count":1}`, `"count":1,"duplicate":true}`, 1))
+		wantEqual(t, name+" the next", fmt.Sprint(post("1").status), name)
+		wantEqual(t, name+" records", h.total(), 1)
+	}
+}
+
 // How: if_next_offset that holds lets the request through; one that does not is 412 with the
 // number as member and header.
 func TestProduceIfNextOffset(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/fozlog/foz"
 	"github.com/fozlog/foz/metadata/logpb"
 )
 
@@ -78,6 +79,15 @@ func TestProducerWindow(t *testing.T) {
 		y.expect(newObject(0, fmt.Sprint("r", seq), topicT, 1).ask(1).by("p", 0, seq).Command, want)
 	}
 	y.expect(newObject(0, "next", topicT, 1).ask(1).by("p", 0, 20).Command, "20")
+	for by, want := range map[foz.Producer]bool{
+		{ID: "p", Seq: 20}: true, {ID: "p", Seq: 5}: true, {ID: "p", Seq: 4}: false,
+		{ID: "p", Seq: 21}: false, {ID: "p", Seq: 20, Epoch: 1}: false, {ID: "q", Seq: 20}: false,
+	} {
+		ack, found := y.state.Answered(topicT, by)
+		if found != want || found && (!ack.Duplicate || ack.Ranges[0].Base != by.Seq) {
+			t.Errorf("%+v: %+v, %v", by, ack, found)
+		}
+	}
 }
 
 // Several requests of a producer in one object, one of them a duplicate and one refused: the

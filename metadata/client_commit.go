@@ -60,14 +60,8 @@ func requestResult(
 	if r.Refusal != nil {
 		return foz.RequestResult{Err: refusalError(r.Refusal)}
 	}
-	if a := r.Duplicate; a != nil {
-		ack := foz.Ack{Slot: a.Slot, AppendedMS: a.AppendedMs, Duplicate: true}
-		for _, p := range a.Ranges {
-			ack.Ranges = append(ack.Ranges, foz.PartitionRange{
-				Partition: p.Partition, Range: foz.Range{Base: p.Base, Next: p.Next},
-			})
-		}
-		return foz.RequestResult{Ack: ack}
+	if r.Duplicate != nil {
+		return foz.RequestResult{Ack: duplicateAck(r.Duplicate)}
 	}
 	ack := foz.Ack{Slot: slot, AppendedMS: c.AppendedMS}
 	for i, base := range r.Bases {
@@ -77,6 +71,17 @@ func requestResult(
 		})
 	}
 	return foz.RequestResult{Ack: ack}
+}
+
+// duplicateAck is the answer that a request was given before.
+func duplicateAck(a *logpb.Answer) foz.Ack {
+	ack := foz.Ack{Slot: a.Slot, AppendedMS: a.AppendedMs, Duplicate: true}
+	for _, p := range a.Ranges {
+		ack.Ranges = append(ack.Ranges, foz.PartitionRange{
+			Partition: p.Partition, Range: foz.Range{Base: p.Base, Next: p.Next},
+		})
+	}
+	return ack
 }
 
 func refusalError(r *logpb.Refusal) *foz.Error {

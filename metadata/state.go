@@ -250,6 +250,20 @@ func (s *State) GroupOffsets(name string) ([]foz.GroupOffset, bool) {
 	return offsets, true
 }
 
+// Answered gives the answer to an idempotent request that a topic has, while it is remembered.
+func (s *State) Answered(topic foz.TopicID, by foz.Producer) (foz.Ack, bool) {
+	p, known := s.producers.Get(string(topic[:]) + by.ID)
+	if !known || p.epoch != by.Epoch {
+		return foz.Ack{}, false
+	}
+	for _, a := range p.answers {
+		if a.Seq == by.Seq {
+			return duplicateAck(a), true
+		}
+	}
+	return foz.Ack{}, false
+}
+
 // Defaults and limits of how long producers are remembered.
 const (
 	producerTTL        = 7 * 24 * time.Hour

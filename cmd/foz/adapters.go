@@ -58,6 +58,16 @@ func (c topicCatalog) Delete(ctx context.Context, id foz.TopicID) error {
 	return c.client.DeleteTopic(ctx, id)
 }
 
+func (c topicCatalog) Answered(
+	ctx context.Context, id foz.TopicID, by foz.Producer,
+) (foz.Ack, bool, error) {
+	if err := c.replica.CatchUp(ctx); err != nil {
+		return foz.Ack{}, false, foz.Errorf(foz.CodeUnavailable, "look up producer %s: %w", by.ID, err)
+	}
+	ack, found := c.replica.State().Answered(id, by)
+	return ack, found, nil
+}
+
 func (c topicCatalog) Trim(ctx context.Context, p foz.Partition, before int64) (int64, error) {
 	return c.client.Trim(ctx, p, before)
 }
