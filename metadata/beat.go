@@ -208,6 +208,24 @@ func (h *heard) leader(now time.Time) (leader *logpb.Beat, ok bool) {
 	return leader, ok
 }
 
+// hasNoMore says whether somebody was heard lately to whom the log ends at slot: who leads by the
+// newest claim, or anybody where this node leads itself by that one.
+func (h *heard) hasNoMore(now time.Time, slot, leads uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	newest, said := leads, false
+	for _, b := range h.beats {
+		switch young := now.Sub(b.at) <= freshFor; {
+		case !young:
+		case b.Epoch > newest:
+			newest, said = b.Epoch, b.Applied <= slot
+		case leads > 0:
+			said = said || b.Applied <= slot
+		}
+	}
+	return said && (leads == 0 || newest == leads)
+}
+
 func (h *heard) members(now time.Time, self foz.Member) []foz.Member {
 	h.mu.Lock()
 	defer h.mu.Unlock()

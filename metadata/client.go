@@ -170,7 +170,7 @@ func (c *Client) await(ctx context.Context, results []*logpb.Result) error {
 	for _, r := range results {
 		slot = max(slot, r.Slot)
 	}
-	if err := c.replica.WaitSlot(ctx, slot); err != nil {
+	if err := c.replica.waitApplied(ctx, slot); err != nil {
 		return foz.Errorf(foz.CodeAckTimeout, "wait for slot %d: %w", slot, err)
 	}
 	return nil

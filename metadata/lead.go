@@ -51,7 +51,8 @@ func (r *Replica) appendEntry(ctx context.Context, asks []*ask) (led bool, err e
 	if r.cfg.Defects.BroadcastBeforeMine {
 		r.broadcast(body, s.slot+1)
 	}
-	r.since.Store(time.Now().UnixNano())
+	begun := time.Now().UnixNano()
+	r.since.Store(begun)
 	mine, err := r.bucket.resolve(objectstore.WithCause(ctx, "append"), s.slot+1, body)
 	r.since.Store(0)
 	if err != nil || !mine {
@@ -60,7 +61,9 @@ func (r *Replica) appendEntry(ctx context.Context, asks []*ask) (led bool, err e
 	}
 	// Durable. A crash here leaves the entry in the log: whoever asks again with the same ids
 	// is told these results.
-	return true, r.appended(s, body, asks)
+	err = r.appended(s, body, asks)
+	r.proved.Store(begun)
+	return true, err
 }
 
 func (r *Replica) lost(asks []*ask) {

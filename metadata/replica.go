@@ -68,6 +68,7 @@ type Replica struct {
 	leads   atomic.Uint64 // epoch this node leads, or 0
 	since   atomic.Int64  // when the append under way began, Unix nanoseconds, or 0
 	watched atomic.Int64  // when somebody last waited for news, Unix nanoseconds
+	proved  atomic.Int64  // when the store last showed that this node has all, Unix nanoseconds
 	ready   chan struct{} // closed when the state was loaded and the bus joined
 	done    chan struct{} // closed when Run has ended
 
@@ -202,8 +203,23 @@ func (r *Replica) Locate(p foz.Partition, from int64, limit int) (
 // it writes next.
 func (r *Replica) HeardSlot() uint64 { return max(r.told.Load(), r.heard.slot()) }
 
-// WaitSlot returns once this node has applied slot.
+// WaitSlot returns once this node has applied slot, of which a client says that it is there. What
+// the log says of it is asked once a second, for all who wait.
 func (r *Replica) WaitSlot(ctx context.Context, slot uint64) error {
+	return r.await(ctx, slot, func() {
+		if r.provedFor(time.Now()) >= time.Second {
+			_ = r.CatchUp(ctx) // or ctx has ended, or it is asked again
+		}
+	})
+}
+
+// waitApplied is WaitSlot of a slot that is known to be there.
+func (r *Replica) waitApplied(ctx context.Context, slot uint64) error {
+	return r.await(ctx, slot, func() { r.inbox.beat(slot, 0) })
+}
+
+// await waits for a slot, and looks for it when it does not come by itself.
+func (r *Replica) await(ctx context.Context, slot uint64, look func()) error {
 	patience := 50 * time.Millisecond // in which a broadcast is likely to bring it
 	for {
 		changed := r.Changed()
@@ -214,7 +230,7 @@ func (r *Replica) WaitSlot(ctx context.Context, slot uint64) error {
 		select {
 		case <-changed:
 		case <-timer.C:
-			r.inbox.beat(slot, 0)
+			look()
 			patience = time.Second
 		case <-ctx.Done():
 		case <-r.done:
@@ -247,19 +263,45 @@ func (r *Replica) CatchUp(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
 	defer cancel()
+	begun := time.Now()
 	tail, err := r.tails.tail(ctx, r)
 	if err != nil {
 		return err
 	}
-	return r.WaitSlot(ctx, tail)
+	if err := r.waitApplied(ctx, tail); err != nil {
+		return err
+	}
+	r.proved.Store(begun.UnixNano())
+	return nil
 }
 
-// Leader is who leads now, as far as this node has heard.
+// freshFor is how old what a node says of the log's end may be.
+const freshFor = 5 * time.Second
+
+// KeepUp returns once what this node knows is known to have been all there was some seconds ago,
+// at most freshFor: it appended or caught up since, or heard a leader that had no more. Else it
+// catches up. It is for answers that say "no more yet", which a node that the bus has left out
+// would give for ever. While a leader is heard it costs nothing.
+func (r *Replica) KeepUp(ctx context.Context) error {
+	now := time.Now()
+	if r.provedFor(now) <= freshFor || r.heard.hasNoMore(now, r.slot(), r.leads.Load()) {
+		return nil
+	}
+	return r.CatchUp(ctx)
+}
+
+// provedFor is how long ago the store showed that this node has all.
+func (r *Replica) provedFor(now time.Time) time.Duration {
+	return now.Sub(time.Unix(0, r.proved.Load()))
+}
+
+// Leader is who leads now, as far as this node has heard: itself, unless another leads by a
+// newer claim.
 func (r *Replica) Leader() foz.Leader {
-	if epoch := r.leads.Load(); epoch != 0 {
+	b, ok := r.heard.leader(time.Now())
+	if epoch := r.leads.Load(); epoch != 0 && (!ok || b.Epoch < epoch) {
 		return foz.Leader{ID: r.cfg.Node, HTTP: r.cfg.HTTP, ClaimSlot: epoch}
 	}
-	b, ok := r.heard.leader(time.Now())
 	if !ok {
 		return foz.Leader{}
 	}
