@@ -83,6 +83,11 @@ type Sessions interface {
 	// WaitSlot returns when this node has applied the slot, or ctx's error. It may ask the
 	// store for a slot that does not come by itself.
 	WaitSlot(ctx context.Context, slot uint64) error
+	// KeepUp returns when what this node has applied is no more than seconds old, and CatchUp
+	// when it is all that was in the log at the call; or an error, and then nobody knows. The first
+	// costs nothing while a leader is heard.
+	KeepUp(ctx context.Context) error
+	CatchUp(ctx context.Context) error
 	// Applied is the highest slot this node has applied.
 	Applied() uint64
 	// Changed is closed when the next slot is applied. Take it before looking. Waiting for it

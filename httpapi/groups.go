@@ -202,6 +202,9 @@ func (a *API) commitGroupOffsets(w *response, r *http.Request) error {
 	topics := map[foz.TopicID]string{}
 	for i, c := range wanted {
 		t, err := a.Topics.Topic(r.Context(), c.topic)
+		if err == nil {
+			w.found = append(w.found, t)
+		}
 		if err == nil && c.Partition >= t.Partitions {
 			_, err = a.grown(r.Context(), t, c.Partition)
 		}

@@ -31,6 +31,7 @@ type house struct {
 	slot     uint64
 	changed  chan struct{}
 	catchUps int
+	keepUp   func() // what a node hears that has heard nothing for a while
 	stale    map[string]foz.Topic // what a lagging node still believes
 
 	maintainer maintainer
@@ -464,4 +465,18 @@ func soon(t *testing.T, what string, ok func() bool) {
 		}
 	}
 	t.Fatalf("not in time: %s", what)
+}
+
+func (h *house) KeepUp(context.Context) error {
+	if h.keepUp != nil {
+		h.keepUp()
+	}
+	return nil
+}
+
+func (h *house) CatchUp(context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.stale)
+	return nil
 }

@@ -21,7 +21,7 @@ func (a *API) findOffset(w *response, r *http.Request) error {
 	if err := a.waitSlot(r); err != nil {
 		return err
 	}
-	_, p, err := a.partition(r)
+	_, p, err := a.partition(w, r)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (a *API) trimPartition(w *response, r *http.Request) error {
 	if before == nil {
 		return badRequest("parameter before is missing: records below it are deleted")
 	}
-	_, p, err := a.partition(r)
+	_, p, err := a.partition(w, r)
 	if err != nil {
 		return err
 	}

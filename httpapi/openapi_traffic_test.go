@@ -316,7 +316,12 @@ func newWitness(t *testing.T, h *house) *witness {
 	w := &witness{t: t, patterns: http.NewServeMux(), seen: map[string]bool{}}
 	h.produce = func(foz.Request) error { return w.planted() }
 	h.scan = func(foz.Partition, foz.Range) error { return w.planted() }
-	h.ready = func() error { return w.planted() }
+	h.ready = func() error {
+		if err := w.planted(); isCode(err, foz.CodeUnavailable) {
+			return err
+		}
+		return nil
+	}
 	api := h.api(Config{BodyBytesMax: 1 << 16, ControlBytesMax: 1 << 16})
 	api.TopicAdmin = faulty{api.TopicAdmin, w}
 	api.Maintainer = faultyMaintainer{api.Maintainer, w}

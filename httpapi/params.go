@@ -28,17 +28,21 @@ func pathName(r *http.Request, wildcard, what string) (string, error) {
 }
 
 // topic is the topic in the path.
-func (a *API) topic(r *http.Request) (foz.Topic, error) {
+func (a *API) topic(w *response, r *http.Request) (foz.Topic, error) {
 	name, err := pathName(r, "t", "topic")
 	if err != nil {
 		return foz.Topic{}, err
 	}
-	return a.Topics.Topic(r.Context(), name)
+	t, err := a.Topics.Topic(r.Context(), name)
+	if err == nil {
+		w.found = append(w.found, t)
+	}
+	return t, err
 }
 
 // partition is the topic and the partition in the path.
-func (a *API) partition(r *http.Request) (foz.Topic, foz.Partition, error) {
-	t, err := a.topic(r)
+func (a *API) partition(w *response, r *http.Request) (foz.Topic, foz.Partition, error) {
+	t, err := a.topic(w, r)
 	if err != nil {
 		return t, foz.Partition{}, err
 	}
@@ -81,6 +85,22 @@ func single(h http.Header, name string) (string, error) {
 		return "", badRequest("%s is there %d times", name, n)
 	}
 	return h.Get(name), nil
+}
+
+// keepUp is for answers that say there is no more: what they say is no more than seconds old.
+func (a *API) keepUp(ctx context.Context) error {
+	if err := a.Sessions.KeepUp(ctx); err != nil {
+		return behind(ctx, err)
+	}
+	return nil
+}
+
+// behind is why nothing can be denied here.
+func behind(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return foz.Errorf(foz.CodeUnavailable, "catch up with the log: %w", err)
 }
 
 // waitSlot waits for what Foz-Min-Slot asks for.

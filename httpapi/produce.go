@@ -18,7 +18,7 @@ import (
 
 // produceTopic is row 6: records go where their keys send them.
 func (a *API) produceTopic(w *response, r *http.Request) error {
-	t, err := a.topic(r)
+	t, err := a.topic(w, r)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (a *API) produceTopic(w *response, r *http.Request) error {
 
 // producePartition is row 7: all records go to the path's partition.
 func (a *API) producePartition(w *response, r *http.Request) error {
-	t, p, err := a.partition(r)
+	t, p, err := a.partition(w, r)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (a *API) readPartition(w *response, r *http.Request) error {
 		return err
 	}
 	a.setSlot(w)
-	t, p, err := a.partition(r)
+	t, p, err := a.partition(w, r)
 	if err != nil {
 		return err
 	}
@@ -152,6 +152,23 @@ func (a *API) resolve(ctx context.Context, rd *reading) (err error) {
 		start = rd.bounds.Next - min(*rd.tail, rd.bounds.Next)
 	}
 	rd.rg.Base = max(start, rd.bounds.Earliest)
+	if err := a.findEnd(ctx, rd); err != nil || rd.rg.Len() > 0 || rd.bounded() {
+		return err
+	}
+	return a.noMore(ctx, rd)
+}
+
+// noMore looks again before the answer is that there is no more.
+func (a *API) noMore(ctx context.Context, rd *reading) (err error) {
+	if err := a.keepUp(ctx); err != nil {
+		return err
+	}
+	if rd.bounds, err = a.Reader.Bounds(ctx, rd.p, false); err != nil {
+		return err
+	}
+	if rd.tail != nil { // nobody asked for what came meanwhile
+		rd.rg.Base = max(rd.rg.Base, rd.bounds.Next-min(*rd.tail, rd.bounds.Next))
+	}
 	return a.findEnd(ctx, rd)
 }
 

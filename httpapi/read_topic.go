@@ -37,9 +37,12 @@ func (a *API) readTopic(w *response, r *http.Request) error {
 	if err := a.waitSlot(r); err != nil {
 		return err
 	}
+	if err := a.keepUp(r.Context()); err != nil { // it ends at the head as of now
+		return err
+	}
 	changed := a.Sessions.Changed()
 	a.setSlot(w)
-	if rd.topic, err = a.topic(r); err != nil {
+	if rd.topic, err = a.topic(w, r); err != nil {
 		return err
 	}
 	if err := rd.style.resolve(rd.topic, rd.media, true); err != nil {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -71,10 +72,67 @@ func (a *API) table() []route {
 		rt.allow = allowed(rt.methods)
 		for method, h := range rt.methods {
 			key := method + " " + rt.pattern
-			rt.methods[method] = a.guard(rules[key], checked(key, h))
+			h = checked(key, h)
+			if !unloaded[rt.pattern] {
+				h = a.loaded(a.renamed(h))
+			}
+			rt.methods[method] = a.guard(rules[key], h)
 		}
 	}
 	return routes
+}
+
+// unloaded are the routes that a node answers before it has loaded what there is.
+var unloaded = map[string]bool{"/v1/cluster": true, "/v1/openapi.json": true, "/livez": true,
+	"/readyz": true, "/metrics": true}
+
+// loaded refuses until the node is ready: what it has loaded by then is of the past, and names what
+// may be deleted.
+func (a *API) loaded(h handler) handler {
+	return func(w *response, r *http.Request) error {
+		if err := a.Ready(); err != nil {
+			return foz.Errorf(foz.CodeUnavailable, "not ready: %w", err)
+		}
+		return h(w, r)
+	}
+}
+
+// renamed does it again where a topic is denied that was found by its name: as this node knew it,
+// and the name may stand for another by now. A request whose body has been read is sent again by
+// the client.
+func (a *API) renamed(h handler) handler {
+	return func(w *response, r *http.Request) error {
+		err := h(w, r)
+		if !isCode(err, foz.CodeTopicNotFound) || len(w.found) == 0 || w.wrote {
+			return err
+		}
+		made, looked := a.madeAnew(r.Context(), w.found)
+		switch {
+		case looked != nil:
+			return looked
+		case !made:
+			return err
+		case w.body != nil:
+			return foz.Errorf(foz.CodeUnavailable, "a topic was deleted and made again, and this "+
+				"node has not known: %w", err)
+		}
+		return h(w, r)
+	}
+}
+
+// madeAnew says whether a name stands for another topic than it did.
+func (a *API) madeAnew(ctx context.Context, found []foz.Topic) (made bool, err error) {
+	if err := a.Sessions.CatchUp(ctx); err != nil {
+		return false, behind(ctx, err)
+	}
+	for _, t := range found {
+		now, err := a.Topics.Topic(ctx, t.Name)
+		if err != nil {
+			return false, err
+		}
+		made = made || now.ID != t.ID
+	}
+	return made, nil
 }
 
 // allowed is the value of an Allow header. Whatever can be got can be asked for its head.
@@ -203,9 +261,10 @@ type response struct {
 	http.ResponseWriter
 	wrote  bool
 	status int
-	caller *Principal // who asks; nil: not known yet
-	query  query      // what the request asks for, beside its path
-	body   *flow      // the request's body, once somebody has begun to read it
+	caller *Principal  // who asks; nil: not known yet
+	query  query       // what the request asks for, beside its path
+	body   *flow       // the request's body, once somebody has begun to read it
+	found  []foz.Topic // by their names, as this node knew them
 }
 
 // WriteHeader begins the answer.

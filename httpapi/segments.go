@@ -35,7 +35,10 @@ func (a *API) planSegments(w *response, r *http.Request) error {
 	if err := a.waitSlot(r); err != nil {
 		return err
 	}
-	_, p, err := a.partition(r)
+	if err := a.keepUp(r.Context()); err != nil { // what an old state names may be deleted
+		return err
+	}
+	_, p, err := a.partition(w, r)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (a *API) getTopic(w *response, r *http.Request) error {
 	if err := a.waitSlot(r); err != nil {
 		return err
 	}
-	t, err := a.topic(r)
+	t, err := a.topic(w, r)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (a *API) catchUp(r *http.Request, id foz.TopicID) error {
 
 // deleteTopic is row 5.
 func (a *API) deleteTopic(w *response, r *http.Request) error {
-	t, err := a.topic(r)
+	t, err := a.topic(w, r)
 	if err != nil {
 		return err
 	}
