@@ -174,7 +174,8 @@ func TestFollowerCostsNothingWhileNewsComes(t *testing.T) {
 		a := h.node("a", nil)
 		topic := a.mustTopic(t, "t")
 		b := h.node("b", func(c *Config) { c.Silence = time.Second; c.Seed = 7 })
-		time.Sleep(time.Second)
+		// Between two beats: one that tells of an entry before the entry comes is a hint to fetch it.
+		time.Sleep(time.Second + beatInterval/2)
 		_, before := h.requests(nil)
 		for i := range 10 {
 			b.mustCommit(t, commitOf(topic.ID, 1, fmt.Sprint(i), 1)) // through a, who leads
