@@ -16,7 +16,7 @@ import (
 // Config is an API's limits. Zero values are the defaults.
 type Config struct {
 	BodyBytesMax     int           // one body, decoded; 64 MiB
-	RecordsMax       int           // of one produce request; 4 Mi
+	RecordsMax       int           // of one produce request; 4 Mi (a row takes 23 bytes: 92 MiB)
 	DecodeBytesMax   int64         // bodies and rows of all requests being decoded; 256 MiB
 	CollectBytesMax  int64         // rows held for all answers that have a limit; 256 MiB
 	PartitionsMax    int32         // of one topic; 10,000

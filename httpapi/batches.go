@@ -97,7 +97,7 @@ func (b *batches) admit(records, size int) error {
 	b.count += records
 	if b.count > b.api.config.RecordsMax {
 		return foz.Errorf(foz.CodeBatchTooLarge,
-			"the request has more than %d records", b.api.config.RecordsMax)
+			"a request has at most %d records, whatever their size", b.api.config.RecordsMax)
 	}
 	return b.lease.add(size + records*rowOverhead)
 }

@@ -63,16 +63,16 @@ func (i *Ingest) measure(r foz.Request) (int, *foz.Error) {
 		}
 		size += b.Rows.Bytes()
 	}
-	switch most := commitBytesPerObject + commitBytesMost(r); {
+	switch {
 	case size == 0:
 		return 0, foz.Errorf(foz.CodeBadRequest, "the request has no records")
 	case size > i.cfg.BufferBytesMax:
 		return 0, foz.Errorf(foz.CodeBatchTooLarge,
 			"the records take %d bytes, this node buffers %d", size, i.cfg.BufferBytesMax)
-	case most > i.cfg.CommitBytesMax:
+	case len(r.Batches) > foz.PartitionsMax:
 		return 0, foz.Errorf(foz.CodeBatchTooLarge,
-			"committing %d partitions at once takes %d bytes, the limit is %d",
-			len(r.Batches), most, i.cfg.CommitBytesMax)
+			"the request has records for %d partitions, a topic has at most %d",
+			len(r.Batches), foz.PartitionsMax)
 	}
 	return size, nil
 }

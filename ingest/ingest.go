@@ -74,10 +74,15 @@ type Config struct {
 	// BudgetBurst is how many flushes the budget saves up while nothing comes: so many
 	// lone requests after a rest are flushed at once. Default 4.
 	BudgetBurst int
-	// CommitBytesMax bounds what one call of Commit carries, as estimated. Default 256 KiB.
+	// CommitBytesMax bounds what one call of Commit carries, as estimated: it keeps entries of
+	// the log small, so that many nodes' commits share one. A request that is over it by itself
+	// is committed alone: foz.PartitionsMax partitions take 450 KiB, of the 4 MiB that an entry
+	// has and the 8 MiB of a message on the bus. Default 256 KiB.
 	CommitBytesMax int
 	// BufferBytesMax bounds the rows that are accepted and not yet answered; what does not
-	// fit is refused as overloaded. Default 128 MiB.
+	// fit now is refused as overloaded, what never fits as too large. Default 192 MiB, which has
+	// room for any body that httpapi decodes: at most 64 MiB of contents, and 23 bytes for each
+	// of 4 Mi rows (8 for the time, 4 and a null for key, value and headers) are 156 MiB.
 	BufferBytesMax int
 	// UploadsMax is how many objects are uploaded at a time. Default 8.
 	UploadsMax int
@@ -95,7 +100,7 @@ func (c Config) withDefaults() Config {
 	c.FlushBytesMax = cmp.Or(c.FlushBytesMax, 8<<20)
 	c.BudgetBurst = cmp.Or(c.BudgetBurst, 4)
 	c.CommitBytesMax = cmp.Or(c.CommitBytesMax, 256<<10)
-	c.BufferBytesMax = cmp.Or(c.BufferBytesMax, 128<<20)
+	c.BufferBytesMax = cmp.Or(c.BufferBytesMax, 192<<20)
 	c.UploadsMax = cmp.Or(c.UploadsMax, 8)
 	c.UploadDeadline = cmp.Or(c.UploadDeadline, 30*time.Second)
 	c.AttemptDeadline = cmp.Or(c.AttemptDeadline, 10*time.Second)
