@@ -7,6 +7,20 @@ import (
 	"github.com/fozlog/foz"
 )
 
+// followPartitionsMax is of how many partitions one stream can tell where they stand: an id
+// comes back as a header, and the server takes 64 KiB of those. A place takes up to 25 bytes,
+// a number of four digits, one of nineteen and two separators: 50,000 bytes at most.
+const followPartitionsMax = 2000
+
+// followable refuses a topic whose positions no id can hold.
+func followable(t foz.Topic) error {
+	if t.Partitions <= followPartitionsMax {
+		return nil
+	}
+	return badRequest("one event stream follows up to %d partitions, and topic %s has %d: follow "+
+		"its partitions one by one", followPartitionsMax, t.Name, t.Partitions)
+}
+
 // followTopic is row 9 as events: all partitions, those too that are added later. changed was
 // taken before the stretches were found.
 func (a *API) followTopic(
@@ -92,6 +106,9 @@ func (f *topicTail) look() error {
 		return foz.Errorf(foz.CodeTopicNotFound, "topic %s was deleted and made again", t.Name)
 	}
 	f.topic = t
+	if err := followable(t); err != nil {
+		return err
+	}
 	for p := range t.Partitions {
 		if int(p) == len(f.parts) {
 			f.parts = append(f.parts, stretch{})

@@ -55,6 +55,11 @@ func (a *API) readTopic(w *response, r *http.Request) error {
 			}
 		}
 	}
+	if rd.media == mediaSSE {
+		if err := followable(rd.topic); err != nil {
+			return err
+		}
+	}
 	for p := range rd.topic.Partitions {
 		s, err := a.stretch(r.Context(), rd, p)
 		if err != nil {
