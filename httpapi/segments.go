@@ -16,7 +16,7 @@ type Planner interface {
 	Placements(ctx context.Context, p foz.Partition, rg foz.Range, limit int) (
 		[]foz.Placement, foz.Bounds, error)
 	// Presign makes a URL by which whoever has it may get one object, for so long. It asks
-	// nothing of the store. bad_request where the store has no such URLs.
+	// nothing of the store. bad_request, whatever the object, where the store has no such URLs.
 	Presign(ctx context.Context, object string, lifetime time.Duration) (string, error)
 }
 
@@ -41,6 +41,12 @@ func (a *API) planSegments(w *response, r *http.Request) error {
 	_, p, err := a.partition(w, r)
 	if err != nil {
 		return err
+	}
+	if presign { // whether there are URLs is not for the range to say, which may be empty
+		sample := foz.ObjectKey(0, "any")
+		if _, err := a.Planner.Presign(r.Context(), sample, foz.PlanLifetime); err != nil {
+			return err
+		}
 	}
 	bounds, err := a.Reader.Bounds(r.Context(), p, false)
 	if err != nil {

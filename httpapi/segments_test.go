@@ -132,3 +132,26 @@ func TestS12PresignedObjects(t *testing.T) {
 	got := do(api.Handler(), "GET", planURL+"?presign=true", "", headers["admin"])
 	checkProblem(t, "admin", got, foz.CodeForbidden)
 }
+
+// unsigned is a plan of a bucket that has no URLs.
+type unsigned struct{ planned }
+
+func (unsigned) Presign(context.Context, string, time.Duration) (string, error) {
+	return "", foz.Errorf(foz.CodeBadRequest, "this bucket has no presigned URLs")
+}
+
+// How: where there are no URLs they are refused alike for a partition with records and one
+// without, and for a caller who would get none.
+func TestPresignRefusedAlike(t *testing.T) {
+	h, _ := ten(0)
+	api, headers := guarded(t, h, map[string][]Grant{"mine": one("t", VerbRead)})
+	api.Planner = unsigned{planned{h}}
+	for _, query := range []string{
+		planURL + "?presign=true", planURL + "?presign=true&from=0&to=1",
+		strings.Replace(planURL, "/0/", "/1/", 1) + "?presign=true",
+	} {
+		got := do(api.Handler(), "GET", query, "", headers["mine"])
+		checkProblem(t, query, got, foz.CodeBadRequest)
+	}
+	planOf(t, do(api.Handler(), "GET", planURL+"?presign=false", "", headers["mine"]))
+}
