@@ -14,18 +14,16 @@ import (
 type gathered struct {
 	runs    iter.Seq2[foz.Run, error]
 	next    int64
+	short   bool // for want of memory: the same request may be answered otherwise
 	release func()
 }
 
-// gather finds out how far an answer goes. Without a limit, or when a limit on records is one
-// on offsets because none are missing, that is known and the runs are read while they are
-// written. Else the runs are held until then: a bounded number of bytes, of all answers
-// together too.
+// gather finds out how far an answer goes. Without a limit, or when a limit on records has ended
+// the range already, that is known and the runs are read while they are written. Else the runs
+// are held until then: a bounded number of bytes, of all answers together too.
 func (a *API) gather(ctx context.Context, rd *reading) (*gathered, error) {
 	limit := rd.limit
-	dense := rd.bounds.Records >= rd.bounds.Next-rd.bounds.Earliest && rd.style.query.Filter == nil
-	if dense && limit > 0 {
-		rd.rg.Next = min(rd.rg.Next, rd.rg.Base+limit)
+	if rd.limitOffset != nil {
 		limit = 0
 	}
 	whole := limit == 0 && rd.maxBytes == 0
@@ -53,7 +51,7 @@ func (a *API) gather(ctx context.Context, rd *reading) (*gathered, error) {
 			return nil, err
 		}
 		if !more {
-			g.next = c.runs[len(c.runs)-1].Next()
+			g.next, g.short = c.runs[len(c.runs)-1].Next(), c.short
 			break
 		}
 	}
@@ -89,6 +87,7 @@ type collection struct {
 	limit int64 // records still wanted; 0: any number
 	bytes int64 // still allowed; the first record is taken whatever its size
 	lease lease
+	short bool // it was the lease that allowed no more
 }
 
 // take keeps what of a run is allowed and says whether more is.
@@ -109,6 +108,7 @@ func (c *collection) take(run foz.Run) (more bool, err error) {
 	}
 	if err := c.lease.add(size); err != nil {
 		if len(c.runs) > 0 {
+			c.short = true
 			return false, nil // a shorter answer is an answer
 		}
 		return false, err

@@ -25,6 +25,7 @@ type reading struct {
 	wait                    time.Duration
 
 	untilOffset *int64 // the first offset at or after until, once there is one
+	limitOffset *int64 // where the limit ends the range, if that is known before it is read
 	bounds      foz.Bounds
 	rg          foz.Range // what to read, within bounds
 }
@@ -221,7 +222,7 @@ func (rd *reading) settleEnd() {
 
 // bounded says whether what the answer holds is settled: it ends before the head.
 func (rd *reading) bounded() bool {
-	for _, bound := range []*int64{rd.end, rd.untilOffset} {
+	for _, bound := range []*int64{rd.end, rd.untilOffset, rd.limitOffset} {
 		if bound != nil && *bound <= rd.bounds.Next {
 			return true
 		}
@@ -248,8 +249,22 @@ func (a *API) longPoll(ctx context.Context, rd *reading) error {
 	return a.findEnd(ctx, rd)
 }
 
+// settleLimit ends the range where its limit does, if a limit on records is one on offsets:
+// none are missing, and no filter leaves any out. Such a range is as settled as one that
+// end_offset ends. Where max_bytes or holes decide, only reading tells the end.
+func (rd *reading) settleLimit() {
+	dense := rd.bounds.Records >= rd.bounds.Next-rd.bounds.Earliest && rd.style.query.Filter == nil
+	if !dense || rd.limit == 0 {
+		return
+	}
+	end := rd.rg.Base + rd.limit
+	rd.limitOffset = &end
+	rd.rg.Next = min(rd.rg.Next, end)
+}
+
 // answerRead writes the range that was resolved.
 func (a *API) answerRead(w *response, r *http.Request, t foz.Topic, rd *reading) error {
+	rd.settleLimit()
 	if tag := rd.etag(t); tag != "" {
 		w.Header().Set("Etag", tag)
 		w.Header().Set("Cache-Control", "no-cache")
@@ -266,6 +281,10 @@ func (a *API) answerRead(w *response, r *http.Request, t foz.Topic, rd *reading)
 		return err
 	}
 	defer records.release()
+	if records.short {
+		w.Header().Del("Etag")
+		w.Header().Set("Cache-Control", "no-store")
+	}
 	out := a.newOutput(w)
 	defer out.close()
 	sink, err := out.newSink(rd.media, rd.style)

@@ -33,6 +33,45 @@ func TestETagOfACompactedRange(t *testing.T) {
 	}
 }
 
+// How: a limit ends a range that has a tag while no records are missing; once some are, the old
+// tag is worth nothing, and only reading tells where the limit ends.
+func TestETagOfALimit(t *testing.T) {
+	h, _ := ten(0)
+	api := h.api(Config{}).Handler()
+	query := oneRead + "?offset=0&limit=3&columns=offset"
+	old := do(api, "GET", query, "").header.Get("Etag")
+	if got := do(api, "GET", query, "", "If-None-Match: "+old); old == "" || got.status != 304 {
+		t.Errorf("before: %d, tag %q", got.status, old)
+	}
+	h.push(foz.Partition{Topic: h.topics["t"].ID}, 1, "a")
+	if got := do(api, "GET", query, "", "If-None-Match: "+old); got.status != 304 {
+		t.Errorf("the head has moved: %d", got.status)
+	}
+	h.generation, h.removed = 77, func(offset int64) bool { return offset == 2 }
+	got := do(api, "GET", query, "", "If-None-Match: "+old)
+	wantEqual(t, "after", got.body, `{"records":[{"offset":0},{"offset":1},{"offset":3}],`+
+		`"next_offset":4,"high_watermark":11}`+"\n")
+	wantEqual(t, "tag", got.header.Get("Etag")+got.header.Get("Cache-Control"), "no-store")
+}
+
+// How: an answer that is shorter than its range because there is no memory for more has no tag:
+// the same request may get all of it.
+func TestShortAnswersHaveNoTag(t *testing.T) {
+	h := newHouse()
+	p := foz.Partition{Topic: h.topic("t", 1, foz.TopicConfig{}).ID}
+	for range 3 {
+		h.push(p, 1, strings.Repeat("x", 2*leaseStep))
+	}
+	h.runRows = 1
+	query := oneRead + "?end_offset=2&columns=value"
+	if got := do(h.api(Config{}).Handler(), "GET", query, ""); got.header.Get("Etag") == "" {
+		t.Errorf("whole: %d, no tag", got.status)
+	}
+	got := do(h.api(Config{CollectBytesMax: 3 * leaseStep}).Handler(), "GET", query, "")
+	wantEqual(t, "next", got.header.Get("Foz-Next-Offset"), "1")
+	wantEqual(t, "tag", got.header.Get("Etag")+got.header.Get("Cache-Control"), "no-store")
+}
+
 // How: of ten records key compaction has left 2, 3 and 7; below 1 retention has taken all. Each
 // row reads in every way in which runs may be cut, and compares offsets and the next one. An
 // answer that ends in a hole may go on behind it or in it: both are right, and which it is

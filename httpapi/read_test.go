@@ -173,7 +173,8 @@ func TestETag(t *testing.T) {
 		{"?end_offset=5", mediaJSON}, {"?end_offset=5", mediaNDJSON}, {"?end_offset=6", mediaJSON},
 		{"?offset=1&end_offset=5", mediaJSON}, {"?end_offset=5&value=json", mediaJSON},
 		{"?end_offset=5&columns=key", mediaJSON}, {"?end_offset=5&limit=2", mediaJSON},
-		{"?until=500", mediaArrow},
+		{"?until=500", mediaArrow}, {"?limit=3", mediaJSON}, {"?offset=1&limit=2", mediaJSON},
+		{"?offset=8&limit=2", mediaJSON}, {"?tail=3&limit=1&max_bytes=1", mediaNDJSON},
 	} {
 		got := do(api, "GET", oneRead+c.query, "", "Accept: "+c.media)
 		tag := got.header.Get("Etag")
@@ -188,7 +189,8 @@ func TestETag(t *testing.T) {
 			}
 		}
 	}
-	for _, query := range []string{"", "?offset=3", "?end_offset=11", "?limit=2", "?until=9999"} {
+	for _, query := range []string{"", "?offset=3", "?end_offset=11", "?limit=11", "?until=9999",
+		"?limit=2&where=offset+%3E+2", "?max_bytes=1"} {
 		got := do(api, "GET", oneRead+query, "", "If-None-Match: *")
 		cached := got.header.Get("Etag") != "" || got.header.Get("Cache-Control") != "no-store"
 		if got.status != 200 || cached {
