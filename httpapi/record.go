@@ -28,7 +28,7 @@ type style struct {
 	key       bool
 	value     bool
 	headers   bool
-	embedded  bool // values that are JSON stand as such
+	embedded  bool // values that are JSON stand as such, if they come back as they are
 }
 
 // styleOf reads columns=, where= and value=. What the first two mean is for resolve to say.
@@ -170,20 +170,22 @@ func appendCell(b, cell []byte, text bool) []byte {
 }
 
 func (s *style) appendValue(b, value []byte, text bool) []byte {
-	if !s.embedded || !text || !jsonscan.Whole(value) {
-		return appendCell(b, value, text)
+	if s.embedded && text && embeddable(value) {
+		return append(b, value...)
 	}
-	from := len(b)
-	b = append(b, value...)
-	// A record is one line. Line ends are between tokens only: strings have none.
-	for _, end := range []byte("\n\r") {
-		rest := b[from:]
-		for n := bytes.IndexByte(rest, end); n >= 0; n = bytes.IndexByte(rest, end) {
-			rest[n] = ' '
-			rest = rest[n+1:]
-		}
+	return appendCell(b, value, text)
+}
+
+// embeddable says whether a value is JSON that envelope=record takes back as the same bytes. The
+// JSON null would come back as a tombstone and a string as what it stands for; white space around
+// a value is not a part of it, and a record is one line.
+func embeddable(value []byte) bool {
+	if len(value) == 0 || jsonscan.IsNull(value) || jsonscan.IsString(value) {
+		return false
 	}
-	return b
+	const space = " \t\n\r"
+	return len(bytes.Trim(value, space)) == len(value) && !bytes.ContainsAny(value, "\n\r") &&
+		jsonscan.Whole(value)
 }
 
 // appendHeaders writes a cell as [["k","v"],...].
