@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -216,10 +218,29 @@ func (a *API) commitGroupOffsets(w *response, r *http.Request) error {
 		topics[t.ID] = t.Name
 	}
 	if err := a.Groups.Commit(r.Context(), name, offsets); err != nil {
-		return err
+		return positionOf(err)
 	}
 	writeJSON(w, http.StatusOK, appendCommitted(name, offsets, topics))
 	return nil
+}
+
+// numberCommitted is where a group stands, of a commit that met a conflict.
+const numberCommitted = "committed_offset"
+
+// positionOf gives the number of a conflict a name of its own: metadata calls every offset that
+// was met the next one, but a group's is not where its partition ends.
+func positionOf(err error) error {
+	e, ok := errors.AsType[*foz.Error](err)
+	if !ok || e.Code != foz.CodeOffsetConflict {
+		return err
+	}
+	own := *e
+	own.Numbers = maps.Clone(e.Numbers)
+	if at, found := own.Numbers[foz.NumberNextOffset]; found {
+		delete(own.Numbers, foz.NumberNextOffset)
+		own.Numbers[numberCommitted] = at
+	}
+	return &own
 }
 
 // namedOffset is a position as a body gives it.

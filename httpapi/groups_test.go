@@ -74,3 +74,24 @@ func TestGroupNames(t *testing.T) {
 		}
 	}
 }
+
+// How: a conflict tells where the group stands, under a name that is not that of where a
+// partition ends, as member and header.
+func TestGroupConflict(t *testing.T) {
+	h, _ := ten(0)
+	api := h.api(Config{}).Handler()
+	for _, c := range []struct{ offset, condition, at string }{
+		{"5", "3", "-1"}, {"5", "-1", ""}, {"7", "4", "5"},
+	} {
+		got := do(api, "PUT", "/v1/groups/g/offsets", `{"offsets":[{"topic":"t","partition":0,`+
+			`"offset":`+c.offset+`,"if_offset":`+c.condition+`}]}`, "Content-Type: application/json")
+		wantEqual(t, "header", got.header.Get("Foz-Committed-Offset"), c.at)
+		if c.at == "" {
+			wantEqual(t, "status", got.status, 200)
+			continue
+		}
+		checkProblem(t, c.at, got, foz.CodeOffsetConflict)
+		wantEqual(t, "member", strings.Contains(got.body, `"committed_offset":`+c.at+`}`), true)
+		wantEqual(t, "next offset", got.header.Get("Foz-Next-Offset"), "")
+	}
+}

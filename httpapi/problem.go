@@ -48,6 +48,7 @@ var statuses = map[foz.Code]int{
 var numberHeaders = map[string]string{
 	foz.NumberNextOffset:     headerNextOffset,
 	foz.NumberEarliestOffset: headerEarliestOffset,
+	numberCommitted:          headerCommittedOffset,
 	foz.NumberExpectedSeq:    "Producer-Expected-Seq",
 	foz.NumberProducerEpoch:  headerProducerEpoch,
 }

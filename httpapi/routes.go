@@ -19,16 +19,17 @@ import (
 
 // The contract's own headers.
 const (
-	headerNextOffset     = "Foz-Next-Offset"
-	headerHighWatermark  = "Foz-High-Watermark"
-	headerEarliestOffset = "Foz-Earliest-Offset"
-	headerSlot           = "Foz-Slot"
-	headerMinSlot        = "Foz-Min-Slot"
-	headerLastEventID    = "Last-Event-ID"
-	headerRecordPrefix   = "Foz-Header-"
-	headerProducerID     = "Producer-Id"
-	headerProducerEpoch  = "Producer-Epoch"
-	headerProducerSeq    = "Producer-Seq"
+	headerNextOffset      = "Foz-Next-Offset"
+	headerHighWatermark   = "Foz-High-Watermark"
+	headerEarliestOffset  = "Foz-Earliest-Offset"
+	headerCommittedOffset = "Foz-Committed-Offset"
+	headerSlot            = "Foz-Slot"
+	headerMinSlot         = "Foz-Min-Slot"
+	headerLastEventID     = "Last-Event-ID"
+	headerRecordPrefix    = "Foz-Header-"
+	headerProducerID      = "Producer-Id"
+	headerProducerEpoch   = "Producer-Epoch"
+	headerProducerSeq     = "Producer-Seq"
 )
 
 // handler answers a request, or returns an error before its first byte. An error after that

@@ -196,7 +196,7 @@ func TestGroups(t *testing.T) {
 	conflict := do(api, "PUT", "/v1/groups/g/offsets",
 		`{"offsets":[{"topic":"t","partition":0,"offset":9,"if_offset":6}]}`)
 	checkProblem(t, "conflict", conflict, foz.CodeOffsetConflict)
-	wantEqual(t, "where it is", conflict.header.Get("Foz-Next-Offset"), "7")
+	wantEqual(t, "where it is", conflict.header.Get("Foz-Committed-Offset"), "7")
 	h.offsets["g"][0].Topic = foz.TopicID{99}
 	wantEqual(t, "topic gone", strings.Contains(do(api, "GET", "/v1/groups/g", "").body, `m\"`), false)
 	wantEqual(t, "deleted", do(api, "DELETE", "/v1/groups/g", "").status, 204)
