@@ -157,7 +157,7 @@ func describe(rows *foz.Rows) string {
 }
 
 // How: with value=json any bytes are written as one line of valid JSON, which makes the same
-// record again.
+// record again, but for line ends in what is embedded and white space around it.
 func FuzzEmbedded(f *testing.F) {
 	for _, seed := range append(jsonSeeds, " {\n} ", "nul", `"a`, "1 2", "\"\u2028\"", "null",
 		`"x"`, "[1,\n2]", "{}\r", "\t1", "true", "") {
@@ -173,7 +173,12 @@ func FuzzEmbedded(f *testing.F) {
 			t.Fatalf("%q written as %q, %v", value, text, err)
 		}
 		back, err := decoded(a, func(b *batches) error { return b.decodeEnvelope(text) })
-		if !deep(value) && (err != nil || !bytes.Equal(back.Values.Cell(0), value)) {
+		want := value
+		if embeddable(value) {
+			line := strings.NewReplacer("\n", " ", "\r", " ").Replace(string(value))
+			want = []byte(strings.Trim(line, " \t"))
+		}
+		if !deep(value) && (err != nil || !bytes.Equal(back.Values.Cell(0), want)) {
 			t.Fatalf("%q written as %q comes back otherwise, %v", value, text, err)
 		}
 		if jsonscan.Whole(value) != (json.Valid(value) && utf8.Valid(value)) && !deep(value) {

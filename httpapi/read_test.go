@@ -118,7 +118,7 @@ func TestReadText(t *testing.T) {
 		"Accept: application/x-ndjson")
 	wantEqual(t, "value=json", embedded.body, `{"offset":0,"value":"a\"\\\n\u0001é"}
 {"offset":1,"value":null}
-{"offset":2,"value":" {\"x\" :\n1} "}
+{"offset":2,"value": {"x" : 1} }
 {"offset":3,"value":"/w==","encoding":"base64"}
 {"offset":4,"value":1}
 `)

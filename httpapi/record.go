@@ -170,22 +170,27 @@ func appendCell(b, cell []byte, text bool) []byte {
 }
 
 func (s *style) appendValue(b, value []byte, text bool) []byte {
-	if s.embedded && text && embeddable(value) {
-		return append(b, value...)
+	if !s.embedded || !text || !embeddable(value) {
+		return appendCell(b, value, text)
 	}
-	return appendCell(b, value, text)
+	from := len(b)
+	b = append(b, value...)
+	// A record is one line. Line ends are between tokens only: strings have none.
+	for _, end := range []byte("\n\r") {
+		rest := b[from:]
+		for n := bytes.IndexByte(rest, end); n >= 0; n = bytes.IndexByte(rest, end) {
+			rest[n] = ' '
+			rest = rest[n+1:]
+		}
+	}
+	return b
 }
 
-// embeddable says whether a value is JSON that envelope=record takes back as the same bytes. The
-// JSON null would come back as a tombstone and a string as what it stands for; white space around
-// a value is not a part of it, and a record is one line.
+// embeddable says whether a value is JSON that envelope=record takes back as the same: the JSON null
+// would come back as a tombstone, and a string as what it stands for.
 func embeddable(value []byte) bool {
-	if len(value) == 0 || jsonscan.IsNull(value) || jsonscan.IsString(value) {
-		return false
-	}
-	const space = " \t\n\r"
-	return len(bytes.Trim(value, space)) == len(value) && !bytes.ContainsAny(value, "\n\r") &&
-		jsonscan.Whole(value)
+	inner := bytes.TrimLeft(value, " \t\n\r")
+	return !jsonscan.IsNull(inner) && !jsonscan.IsString(inner) && jsonscan.Whole(value)
 }
 
 // appendHeaders writes a cell as [["k","v"],...].
