@@ -118,11 +118,14 @@ func (s *scan) planPlacement(c *cursor, pl foz.Placement) error {
 
 // group says how many of the pieces that come next one fetch serves, at least one, and which
 // bytes it needs: those that one cached chunk holds, or, when the first is not cached,
-// neighbours in one object up to bytesMax.
-func group(plan []piece, bytesMax int64, cached func(span) (chunk, bool)) (int, span) {
-	want := plan[0].span()
-	held, hit := cached(want)
-	n := 1
+// neighbours in one object up to bytesMax. A hit is to be served from held, which the cache may
+// have dropped when it is asked again.
+func group(plan []piece, bytesMax int64, cached func(span) (chunk, bool)) (
+	n int, want span, held chunk, hit bool,
+) {
+	want = plan[0].span()
+	held, hit = cached(want)
+	n = 1
 	for ; n < len(plan) && plan[n].Object == want.object && plan[n].columns == nil; n++ {
 		next := plan[n].span()
 		if hit {
@@ -136,7 +139,7 @@ func group(plan []piece, bytesMax int64, cached func(span) (chunk, bool)) (int, 
 		}
 		want.end = max(want.end, next.end)
 	}
-	return n, want
+	return n, want, held, hit
 }
 
 func neighbours(have, next span, bytesMax int64) bool {

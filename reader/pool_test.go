@@ -6,6 +6,8 @@ package reader
 import (
 	"fmt"
 	"testing"
+
+	"github.com/fozlog/foz"
 )
 
 func TestPoolKeepsTheTail(t *testing.T) {
@@ -121,5 +123,44 @@ func TestPutGivesBack(t *testing.T) {
 		if spare := put(c.object); cap(spare) != c.spare || len(spare) != 0 {
 			t.Errorf("%s: %d bytes of room for %d", c.object, cap(spare), c.spare)
 		}
+	}
+}
+
+// What is planned from a cached object is served from it, though ingest displaces it before the
+// plan is carried out: 0 GETs, and nothing looks damaged.
+func TestPlannedFromACacheThatForgets(t *testing.T) {
+	w := newWorld(t, Config{CacheBytesMax: 8 << 10})
+	o := w.placeAll(w.object(5, 100, 0, 1, 2))
+	w.reader.Put(o.key, o.data)
+	s := w.reader.newScan(t.Context())
+	records := 0
+	s.visit = func(_ foz.Partition, run foz.Run) bool {
+		records += run.Len()
+		return true
+	}
+	for n := range int32(3) {
+		if err := s.begin(part(n), foz.Range{Next: end}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.planMore(); err != nil {
+		t.Fatal(err)
+	}
+	l := s.next()
+	if len(l.pieces) != 3 {
+		t.Errorf("%d pieces are planned from one object in memory", len(l.pieces))
+	}
+	w.reader.Put("another", make([]byte, 8<<10))
+	if _, ok := w.reader.fetches.cached(l.spans[0]); ok {
+		t.Fatal("the object is still in memory")
+	}
+	s.open(&l)
+	s.loads, s.plan = []load{l}, s.plan[len(l.pieces):]
+	if err := s.run(); err != nil || records != 15 {
+		t.Errorf("%d records, %v", records, err)
+	}
+	w.mustCount(0, 0)
+	if n := w.metric("damaged_total"); n != 0 {
+		t.Errorf("%v damaged", n)
 	}
 }

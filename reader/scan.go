@@ -262,9 +262,9 @@ func (s *scan) lookAhead() error {
 		if s.failed != nil || len(s.plan) == 0 {
 			break
 		}
-		n, wants := s.next()
+		l := s.next()
 		size := int64(0)
-		for _, want := range wants {
+		for _, want := range l.spans {
 			if want.start < 0 || want.end <= want.start {
 				s.failed = s.explain(want, errBounds)
 			}
@@ -273,18 +273,15 @@ func (s *scan) lookAhead() error {
 		if s.failed != nil {
 			break
 		}
-		l := load{spans: wants, pieces: s.plan[:n]}
 		if len(s.loads) > 0 {
 			if !s.r.fetches.ahead.TryAcquire(size) {
 				break
 			}
 			l.ahead = size
 		}
-		for _, want := range wants {
-			l.tickets = append(l.tickets, s.r.fetches.open(s.ctx, want))
-		}
+		s.open(&l)
 		s.loads = append(s.loads, l)
-		s.plan = s.plan[n:]
+		s.plan = s.plan[len(l.pieces):]
 	}
 	if len(s.loads) == 0 {
 		return s.failed
@@ -292,13 +289,29 @@ func (s *scan) lookAhead() error {
 	return nil
 }
 
-// next is what comes next of the plan: how many pieces, and the bytes that they need.
-func (s *scan) next() (n int, wants []span) {
+// next is what comes next of the plan: some pieces and the bytes that they need, with a ticket if
+// these are in memory.
+func (s *scan) next() load {
 	if s.plan[0].columns != nil {
-		return 1, s.plan[0].spans()
+		return load{spans: s.plan[0].spans(), pieces: s.plan[:1]}
 	}
-	n, want := group(s.plan, s.fetchBytes, s.r.fetches.cached)
-	return n, []span{want}
+	n, want, held, hit := group(s.plan, s.fetchBytes, s.r.fetches.cached)
+	l := load{spans: []span{want}, pieces: s.plan[:n]}
+	if hit {
+		l.tickets = []*ticket{{chunk: held}}
+	}
+	return l
+}
+
+// open has the bytes of a load come, unless they are there.
+func (s *scan) open(l *load) {
+	if len(l.tickets) > 0 {
+		s.r.metrics.hits.Inc()
+		return
+	}
+	for _, want := range l.spans {
+		l.tickets = append(l.tickets, s.r.fetches.open(s.ctx, want))
+	}
 }
 
 // relocate is what a 404 asks for: the object was merged into another, or expired, and this
