@@ -54,7 +54,7 @@ type pass struct {
 	from, to  int64
 	mapped    int64 // so far
 	full      bool  // the map is
-	cut       bool  // by the number of keys: to is where it ended
+	cut       bool  // to was to be further: the next pass goes on from there
 	latest    map[[16]byte]int64
 
 	next      int64           // rewritten up to here
@@ -192,10 +192,35 @@ func (c *Compactor) stepPass(ctx context.Context, p *pass) error {
 	}
 	t := table{p.topic, p.partition, placements, foz.Bounds{}}
 	placements = c.front(time.Now(), t)
+	p.upTo(placements)
 	if !p.full {
 		return c.mapKeys(ctx, p, placements)
 	}
 	return c.dropOld(ctx, p, placements)
+}
+
+// upTo has a pass end where the front does. It was further when the pass began, if a fresh
+// placement was left alone then that is to be merged after all. From there on nothing more is
+// mapped or rewritten, so that it is dirty still, also when the front is further again.
+func (p *pass) upTo(front []foz.Placement) {
+	end := p.next
+	if n := len(front); n > 0 {
+		end = front[n-1].Next()
+	}
+	if end < p.to {
+		p.to, p.cut = end, true
+	}
+}
+
+// finish notes what is clean: what the pass was to make so, and what was when it began.
+func (c *Compactor) finish(p *pass) {
+	p.leaveEmptied()
+	until, hole := max(p.from, p.to), p.hole
+	if hole >= until { // the next pass looks there
+		hole = noHole
+	}
+	c.passes.clean[p.partition] = cleaned{until, hole, !p.cut && hole != noHole, p.tombstone}
+	c.passes.pass = nil
 }
 
 // mapKeys reads keys of the dirty part.
@@ -297,10 +322,7 @@ type verdict struct {
 // dropOld rewrites the next group.
 func (c *Compactor) dropOld(ctx context.Context, p *pass, placements []foz.Placement) error {
 	if len(placements) == 0 || placements[0].Base >= p.to {
-		p.leaveEmptied()
-		again := !p.cut && p.hole != noHole
-		c.passes.clean[p.partition] = cleaned{p.to, p.hole, again, p.tombstone}
-		c.passes.pass = nil
+		c.finish(p)
 		return nil
 	}
 	if placements[0].Base != p.next {
