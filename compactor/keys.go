@@ -325,8 +325,11 @@ func (c *Compactor) dropOld(ctx context.Context, p *pass, placements []foz.Place
 		c.finish(p)
 		return nil
 	}
-	if placements[0].Base != p.next {
-		p.emptied = nil // the log start has passed them, or somebody else has merged them
+	switch base := placements[0].Base; {
+	case base < p.next: // somebody else has merged what came before: some of them, perhaps not all
+		p.leaveEmptied()
+	case base > p.next: // the log start has passed them
+		p.emptied = nil
 	}
 	group := c.group(p, placements, len(p.emptied))
 	if len(group) == 0 {

@@ -9,7 +9,8 @@ import (
 )
 
 // How: the mill of keys_test.go. A pass is begun, and what it goes by changes under way: the
-// time for which a fresh placement that could not be read is left alone ends.
+// time for which a fresh placement that could not be read is left alone ends, or another node
+// merges.
 
 // begun begins the pass that is due.
 func (m *mill) begun() *pass {
@@ -143,5 +144,37 @@ func TestCompactDamageRetriedBelowAPass(t *testing.T) {
 		m.begun()
 		m.goOn(never)
 		m.left(p, "0", "3", "4", "5") // the tombstone is above what cannot be read
+	})
+}
+
+// Placements of which nothing is to stay wait for the next that has something. If another node
+// merges some of them into that, the others stay as they are, and the tombstones above them.
+func TestCompactEmptiedMergedByOthers(t *testing.T) {
+	cfg := scaled
+	cfg.SegmentBytes = 1 // each placement stays by itself
+	inMill(t, cfg, func(t *testing.T, m *mill) {
+		topic := m.ledger.topic("t", 1, keyed)
+		p := part0(topic, 0)
+		for _, text := range []string{"a=1", "a=", "b=1", "c=1"} {
+			m.flush(rows{p: {text}})
+			m.maintain("merge")
+		}
+		time.Sleep(time.Hour)
+		m.begun()
+		m.goOn(func(p *pass) bool { return len(p.emptied) == 2 })
+		parts := []part{{p, nil, m.all(p)[1:3]}}
+		h, err := m.fetch(t.Context(), parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &writer{restMin: 1, uncut: true}
+		if tally, err := m.writeHeld(t.Context(), h, parts, w); err != nil || tally.accepted != 2 {
+			t.Fatal(tally, err)
+		}
+		m.goOn(never)
+		m.deleted(p, 0, 1)
+		m.flush(rows{p: {"d=1"}})
+		m.maintain("merge", "compact")
+		m.left(p, "2", "3", "4")
 	})
 }
