@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -39,7 +40,8 @@ func (a *app) consumeCommand() *cobra.Command {
 			"including, M), @TIME (from the first record at or after TIME) or @t1:t2 (from t1 up\n" +
 			"to, not including, t2). TIME is milliseconds, a date (2001-02-03), a date and time\n" +
 			"(2001-02-03T04:05:06Z; UTC unless it says otherwise), or how long ago (-15m).\n" +
-			"Without --follow it ends at the records that there are.",
+			"Without --follow it ends at the records that there are. Of all partitions, those that\n" +
+			"end before N have nothing to print; it is an error if all do, or if one begins behind N.",
 		Example: "  foz consume flights -p 3 -o 100-200 | jq .value\n" +
 			"  foz consume flights --follow --format raw\n" +
 			"  foz consume flights --format arrow > flights.arrows\n" +
@@ -137,9 +139,6 @@ func (a *app) consume(ctx context.Context, s consumeSettings) error {
 	if s.follow {
 		return a.follow(ctx, out)
 	}
-	if err := out.begin(); err != nil {
-		return err
-	}
 	if err := a.consumeBounded(ctx, c, out); err != nil {
 		return orLater(err, out.w.Flush())
 	}
@@ -153,18 +152,41 @@ func (a *app) consumeBounded(ctx context.Context, c *client.Client, out *recordW
 	if s.partition == client.AllPartitions && s.at.everywhere() {
 		return out.scan(ctx, c, s.read(client.AllPartitions))
 	}
-	partitions, err := partitionsOf(ctx, c, s.topic, s.partition)
+	if s.partition != client.AllPartitions {
+		return out.scan(ctx, c, s.read(s.partition))
+	}
+	partitions, err := a.consumed(ctx, c, s)
 	if err != nil {
 		return err
 	}
+	out.mark = !slices.Contains(s.columns, "partition") // else the records say it
 	for _, p := range partitions {
 		out.partition = p
-		out.mark = s.partition == client.AllPartitions
-		if err := out.scan(ctx, c, s.read(p)); err != nil || out.full() {
-			return err
+		if err := out.scan(ctx, c, s.read(p)); err != nil {
+			return fmt.Errorf("partition %d: %w", p, err)
+		}
+		if out.full() {
+			return nil
 		}
 	}
 	return nil
+}
+
+// consumed are the partitions that have something at the position. Those that end before an
+// offset have not, and the talk says how many they are.
+func (a *app) consumed(ctx context.Context, c *client.Client, s *consumeSettings) ([]int32, error) {
+	if s.at.kind != "offset" {
+		return partitionsOf(ctx, c, s.topic, s.partition)
+	}
+	t, err := c.Topic(ctx, s.topic)
+	if err != nil {
+		return nil, err
+	}
+	reached, err := reaching(t, s.at.offset)
+	if short := len(t.Bounds) - len(reached); err == nil && short > 0 {
+		a.say("%d of %d partitions end before offset %d", short, len(t.Bounds), s.at.offset)
+	}
+	return reached, err
 }
 
 // follow prints records as they come, until interrupted: that is its good end.

@@ -39,23 +39,20 @@ func (o *recordWriter) scan(ctx context.Context, c *client.Client, r client.Read
 	return nil
 }
 
-func (o *recordWriter) begin() error {
-	if o.s.format != "json" {
-		return nil
-	}
-	_, err := o.w.WriteString(`{"records":[`)
-	return err
-}
-
+// end closes what record opened. An answer that broke stays open, so that nobody takes it for
+// a whole one; one that was refused is nothing at all.
 func (o *recordWriter) end() error {
 	if o.s.format == "json" {
 		if o.count > 0 {
-			o.w.WriteByte('\n')
+			o.w.WriteString("\n]}\n")
+		} else {
+			o.w.WriteString(openingJSON + "]}\n")
 		}
-		o.w.WriteString("]}\n")
 	}
 	return o.w.Flush()
 }
+
+const openingJSON = `{"records":[`
 
 // record prints one.
 func (o *recordWriter) record(line []byte) error {
@@ -64,10 +61,11 @@ func (o *recordWriter) record(line []byte) error {
 		return o.raw(line)
 	}
 	if o.s.format == "json" {
-		if o.count > 1 {
-			o.w.WriteByte(',')
+		before := ",\n"
+		if o.count == 1 {
+			before = openingJSON + "\n"
 		}
-		o.w.WriteByte('\n')
+		o.w.WriteString(before)
 	}
 	if rest, ok := bytes.CutPrefix(line, []byte("{")); ok && o.mark {
 		o.w.WriteString(`{"partition":` + itoa(o.partition))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/fozlog/foz"
 	"github.com/fozlog/foz/client"
 )
 
@@ -25,6 +26,29 @@ func partitionsOf(ctx context.Context, c *client.Client, topic string, partition
 		all[i] = int32(i)
 	}
 	return all, nil
+}
+
+// reaching are the partitions of a topic that hold an offset, or end at it: the others end
+// before it. Records that a partition no longer has are not passed over in silence: one that
+// begins behind the offset is an error, and so is an offset that no partition reaches.
+func reaching(t client.Topic, offset int64) (reached []int32, err error) {
+	last := int64(0)
+	for _, b := range t.Bounds {
+		if offset < b.EarliestOffset {
+			return nil, foz.Errorf(foz.CodeOffsetOutOfRange,
+				"partition %d of %s begins at offset %d, asked for %d",
+				b.Partition, t.Name, b.EarliestOffset, offset)
+		}
+		if offset <= b.NextOffset {
+			reached = append(reached, b.Partition)
+		}
+		last = max(last, b.NextOffset)
+	}
+	if reached == nil {
+		return nil, foz.Errorf(foz.CodeOffsetOutOfRange,
+			"all partitions of %s end before offset %d: the longest at %d", t.Name, offset, last)
+	}
+	return reached, nil
 }
 
 // resolve turns a position into an offset of a partition, as of now.
