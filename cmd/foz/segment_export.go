@@ -74,11 +74,11 @@ func (a *app) export(ctx context.Context, s exportSettings) error {
 		defer bar.Exit()
 	}
 	if s.out == "-" {
-		_, err := s.copy(ctx, c, a.out, bar)
+		_, err := a.exportTo(ctx, c, s, a.out, bar)
 		return err
 	}
 	return a.toFile(s.out, func(w io.Writer) error {
-		rows, err := s.copy(ctx, c, w, bar)
+		rows, err := a.exportTo(ctx, c, s, w, bar)
 		if err == nil && rows >= 0 {
 			a.say("%s to %s", counted(rows, "record"), s.out)
 		}
@@ -86,39 +86,29 @@ func (a *app) export(ctx context.Context, s exportSettings) error {
 	})
 }
 
-// copy reads and writes; rows is -1 where nobody counts.
-func (s exportSettings) copy(
-	ctx context.Context, c *client.Client, w io.Writer, bar *progressbar.ProgressBar,
+// exportTo reads and writes; rows is -1 where nobody counts.
+func (a *app) exportTo(
+	ctx context.Context, c *client.Client, s exportSettings, w io.Writer,
+	bar *progressbar.ProgressBar,
 ) (rows int64, err error) {
 	out := bufio.NewWriterSize(watching(w, bar), 256<<10)
-	read := s.read.read(s.read.partition)
-	switch s.to {
-	case "ndjson":
-		for line, err := range c.ScanLines(ctx, read) {
-			if err != nil {
-				return rows, err
-			}
-			out.Write(line)
-			out.WriteByte('\n')
-			rows++
-		}
-	default:
-		stream, err := c.Arrow(ctx, read)
-		if err != nil {
-			return 0, err
-		}
-		defer stream.Close()
-		if s.to == "arrow" {
-			rows = -1
-			_, err = io.Copy(out, stream)
-		} else {
-			rows, err = parquet.Convert(out, stream)
-		}
-		if err != nil {
-			return rows, err
-		}
+	if s.to == "ndjson" {
+		records := &recordWriter{w: out, s: &s.read}
+		err := a.consumeBounded(ctx, c, records)
+		return records.count, orLater(err, out.Flush())
 	}
-	return rows, out.Flush()
+	stream, err := c.Arrow(ctx, s.read.read(s.read.partition))
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	if s.to == "arrow" {
+		rows = -1
+		_, err = io.Copy(out, stream)
+	} else {
+		rows, err = parquet.Convert(out, stream)
+	}
+	return rows, orLater(err, out.Flush())
 }
 
 // watching tells a progress bar, if there is one, what is written.
