@@ -45,7 +45,7 @@ func (a *app) produceCommand() *cobra.Command {
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.topic, s.hasKey = args[0], cmd.Flags().Changed("key")
-			input, size, err := a.input(append(args, "-")[1])
+			input, size, err := a.input(cmd.Context(), append(args, "-")[1])
 			if err != nil {
 				return err
 			}
@@ -67,11 +67,11 @@ func (a *app) produceCommand() *cobra.Command {
 }
 
 // input opens what to produce, and its size if that is known (else -1).
-func (a *app) input(name string) (io.ReadCloser, int64, error) {
+func (a *app) input(ctx context.Context, name string) (io.ReadCloser, int64, error) {
 	if name == "-" {
 		return io.NopCloser(a.in), -1, nil
 	}
-	file, err := os.Open(name)
+	file, err := openPatiently(ctx, name, os.O_RDONLY)
 	if err != nil {
 		return nil, 0, err
 	}

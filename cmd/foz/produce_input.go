@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"time"
 
 	"github.com/fozlog/foz"
@@ -124,5 +125,31 @@ func readChunks(ctx context.Context, input io.Reader, chunks chan<- chunk) {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// openPatiently opens a file. A pipe opens when somebody has opened its other end: ctx ends the
+// wait, and what is opened too late is closed again.
+func openPatiently(ctx context.Context, name string, flag int) (*os.File, error) {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan opened)
+	go func() {
+		file, err := os.OpenFile(name, flag, 0)
+		select {
+		case done <- opened{file, err}:
+		case <-ctx.Done():
+			if err == nil {
+				file.Close()
+			}
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.file, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
