@@ -3,10 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -77,13 +74,15 @@ func (a *app) export(ctx context.Context, s exportSettings) error {
 		_, err := a.exportTo(ctx, c, s, a.out, bar)
 		return err
 	}
-	return a.toFile(s.out, func(w io.Writer) error {
-		rows, err := a.exportTo(ctx, c, s, w, bar)
-		if err == nil && rows >= 0 {
-			a.say("%s to %s", counted(rows, "record"), s.out)
-		}
+	rows := int64(-1)
+	err = toFile(ctx, s.out, func(w io.Writer) (err error) {
+		rows, err = a.exportTo(ctx, c, s, w, bar)
 		return err
 	})
+	if err == nil && rows >= 0 {
+		a.say("%s to %s", counted(rows, "record"), s.out)
+	}
+	return err
 }
 
 // exportTo reads and writes; rows is -1 where nobody counts.
@@ -117,25 +116,4 @@ func watching(w io.Writer, bar *progressbar.ProgressBar) io.Writer {
 		return w
 	}
 	return io.MultiWriter(w, bar)
-}
-
-// toFile has a file written under another name, and gives it its own when it is complete: an error,
-// or an interrupt, leaves nothing.
-func (a *app) toFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name()) // what there is of it is of no use
-		}
-	}()
-	if err = write(f); err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err = orLater(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return os.Rename(f.Name(), name)
 }
