@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -38,65 +39,90 @@ func (a *app) logList(b *bucketFlags) *cobra.Command {
 		Short:   "List the log's entries and snapshots",
 		Example: "  foz log list -n 20",
 		Args:    cobra.NoArgs,
-		RunE: b.withStore(func(ctx context.Context, store objectstore.Store, _ []string) error {
-			lines, err := snapshotLines(ctx, store)
-			if err != nil {
-				return err
+	}
+	list := b.withStore(func(ctx context.Context, store objectstore.Store, _ []string) error {
+		lines, damaged, err := a.logLines(ctx, store, last)
+		if err != nil {
+			return err
+		}
+		err = a.show(map[string]any{"log": lines}, func(out *table) {
+			out.row("SLOT", "KIND", "BYTES", "WHAT")
+			for _, l := range lines {
+				out.row(l.Slot, l.Kind, l.Bytes, l.What)
 			}
-			entries, err := newest(ctx, store, "log/", last)
-			if err != nil {
-				return err
-			}
-			for _, o := range entries {
-				line, err := entryLine(ctx, store, o)
-				if err != nil {
-					return err
-				}
-				lines = append(lines, line)
-			}
-			return a.show(map[string]any{"log": lines}, func(out *table) {
-				out.row("SLOT", "KIND", "BYTES", "WHAT")
-				for _, l := range lines {
-					out.row(l.Slot, l.Kind, l.Bytes, l.What)
-				}
-			})
-		}),
+		})
+		return orLater(err, damagedObjects(damaged))
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if last < 0 {
+			return usagef("-n %d: want how many entries, or 0 for all", last)
+		}
+		return list(cmd, args)
 	}
 	cmd.Flags().IntVarP(&last, "last", "n", 0, "only the last so many entries (0: all)")
 	return cmd
 }
 
-// newest lists the objects under a prefix: the last n, or all if n is 0.
-func newest(ctx context.Context, s objectstore.Store, prefix string, n int) (
-	[]objectstore.Info, error,
+// logLines are all snapshots and the last entries, or all if last is 0. What is damaged is
+// named in the talk, and counted.
+func (a *app) logLines(ctx context.Context, store objectstore.Store, last int) (
+	lines []logLine, damaged int, err error,
 ) {
-	var all []objectstore.Info
+	snapshots, err := a.slots(ctx, store, "snap/", &damaged)
+	if err != nil {
+		return nil, 0, err
+	}
+	entries, err := a.slots(ctx, store, "log/", &damaged)
+	if err != nil {
+		return nil, 0, err
+	}
+	lines = []logLine{}
+	for _, o := range snapshots {
+		lines = append(lines, logLine{o.slot, "snapshot", o.Size, "the state after this slot"})
+	}
+	if last > 0 && last < len(entries) {
+		entries = entries[len(entries)-last:]
+	}
+	for _, o := range entries {
+		line, err := entryLine(ctx, store, o.Info)
+		switch {
+		case err == nil:
+			lines = append(lines, line)
+		case errors.Is(err, objectstore.ErrNotFound): // trimmed since it was listed
+		case errors.Is(err, metadata.ErrDamaged), errors.Is(err, metadata.ErrNewer):
+			a.say("%v", err)
+			damaged++
+		default:
+			return nil, 0, err
+		}
+	}
+	return lines, damaged, nil
+}
+
+// slotObject is an entry or a snapshot by its key.
+type slotObject struct {
+	objectstore.Info
+	slot uint64
+}
+
+// slots lists the entries or the snapshots, in order. What lies among them under another kind
+// of key is named in the talk, and counted.
+func (a *app) slots(ctx context.Context, s objectstore.Store, prefix string, damaged *int) (
+	all []slotObject, err error,
+) {
 	for o, err := range objects(ctx, s, prefix) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, o)
-	}
-	if n > 0 && n < len(all) {
-		all = all[len(all)-n:]
-	}
-	return all, nil
-}
-
-func snapshotLines(ctx context.Context, s objectstore.Store) ([]logLine, error) {
-	snapshots, err := newest(ctx, s, "snap/", 0)
-	if err != nil {
-		return nil, err
-	}
-	lines := []logLine{}
-	for _, o := range snapshots {
 		slot, err := metadata.SlotOf(o.Key)
 		if err != nil {
-			return nil, fmt.Errorf("list snapshots: %w", err)
+			a.say("%v", err)
+			*damaged++
+			continue
 		}
-		lines = append(lines, logLine{slot, "snapshot", o.Size, "the state after this slot"})
+		all = append(all, slotObject{o, slot})
 	}
-	return lines, nil
+	return all, nil
 }
 
 func entryLine(ctx context.Context, s objectstore.Store, o objectstore.Info) (logLine, error) {
@@ -162,7 +188,7 @@ func (a *app) logShow(b *bucketFlags) *cobra.Command {
 				return err
 			}
 			defer closeStore(store)
-			key, err := entryKey(cmd.Context(), store, slot)
+			key, err := a.entryKey(cmd.Context(), store, slot)
 			if err != nil {
 				return err
 			}
@@ -191,18 +217,20 @@ func slotOf(args []string) (*uint64, error) {
 	return &slot, nil
 }
 
-func entryKey(ctx context.Context, s objectstore.Store, slot *uint64) (string, error) {
+// entryKey is the key of a slot's entry, or of the newest.
+func (a *app) entryKey(ctx context.Context, s objectstore.Store, slot *uint64) (string, error) {
 	if slot != nil {
 		return metadata.LogKey(*slot), nil
 	}
-	all, err := newest(ctx, s, "log/", 1)
+	strays := 0
+	all, err := a.slots(ctx, s, "log/", &strays)
 	if err != nil {
 		return "", err
 	}
 	if len(all) == 0 {
 		return "", fmt.Errorf("the log is empty: %w", objectstore.ErrNotFound)
 	}
-	return all[0].Key, nil
+	return all[len(all)-1].Key, nil
 }
 
 // messageTree is protoTree, but with rows where people would have to put columns together.
