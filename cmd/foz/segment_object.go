@@ -233,15 +233,17 @@ func (a *app) segmentVerify(b *bucketFlags) *cobra.Command {
 		Example: "  foz segment verify && echo all of it is readable",
 		Args:    cobra.ArbitraryArgs,
 		RunE: b.withStore(func(ctx context.Context, store objectstore.Store, keys []string) error {
-			found := []verified{}
+			found, damaged := []verified{}, 0
+			var first error // what went wrong before anything else; it decides the exit code
 			for v, err := range verifyEach(ctx, store, keys) {
-				if err != nil {
-					return err
+				switch {
+				case err != nil && first == nil && damaged == 0:
+					first = err
+				case err != nil:
+					a.say("%v", err)
+				default:
+					found = append(found, v)
 				}
-				found = append(found, v)
-			}
-			damaged := 0
-			for _, v := range found {
 				if v.Damage != "" {
 					damaged++
 				}
@@ -249,7 +251,10 @@ func (a *app) segmentVerify(b *bucketFlags) *cobra.Command {
 			err := a.show(map[string]any{"objects": found}, func(out *table) {
 				verifiedRows(out, found)
 			})
-			return orLater(err, damagedObjects(damaged))
+			if first != nil && damaged > 0 {
+				a.say("%v", damagedObjects(damaged))
+			}
+			return orLater(err, orLater(first, damagedObjects(damaged)))
 		}),
 	}
 }
@@ -260,7 +265,7 @@ func verifyEach(ctx context.Context, store objectstore.Store, keys []string) (
 ) {
 	return func(yield func(verified, error) bool) {
 		for _, key := range keys {
-			if !yield(verify(ctx, store, key)) {
+			if !yield(verify(ctx, store, key)) || ctx.Err() != nil {
 				return
 			}
 		}
@@ -275,7 +280,7 @@ func verifyEach(ctx context.Context, store objectstore.Store, keys []string) (
 			if errors.Is(err, objectstore.ErrNotFound) {
 				continue // swept since it was listed
 			}
-			if !yield(v, err) {
+			if !yield(v, err) || ctx.Err() != nil {
 				return
 			}
 		}
