@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,16 @@ func (a *app) segmentList(b *bucketFlags) *cobra.Command {
 	footers := a.segmentFooters(b)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if s.topic == "" {
+			if err := a.idle(cmd, "is of a --plan", planFlags...); err != nil {
+				return err
+			}
 			return footers(cmd, args)
+		}
+		if len(args) > 0 {
+			return usagef("PREFIX %q: --plan is of a topic, whatever its objects' keys", args[0])
+		}
+		if err := a.idle(cmd, "is not of --plan, which asks the service", bucketFlagNames...); err != nil {
+			return err
 		}
 		return a.listPlan(cmd, s)
 	}
@@ -82,11 +92,25 @@ func (a *app) segmentList(b *bucketFlags) *cobra.Command {
 	return cmd
 }
 
+// bucketFlagNames are of the commands that look into a bucket: not all of this family do.
+var bucketFlagNames = []string{"bucket", "data-dir"}
+
+// idle refuses flags that would do nothing, and says why. One that the environment set is not
+// meant for this command alone and may be idle.
+func (a *app) idle(cmd *cobra.Command, why string, flags ...string) error {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) && a.getenv(variable(name)) == "" {
+			return usagef("--%s %s", name, why)
+		}
+	}
+	return nil
+}
+
 // segmentFooters lists what the bucket's objects say of themselves.
 func (a *app) segmentFooters(b *bucketFlags) func(cmd *cobra.Command, args []string) error {
-	return b.withStore(func(ctx context.Context, store objectstore.Store, args []string) error {
+	list := b.withStore(func(ctx context.Context, store objectstore.Store, args []string) error {
 		lines, damaged := []segmentLine{}, 0
-		for o, err := range objects(ctx, store, append(args, "data/")[0]) {
+		for o, err := range objects(ctx, store, args[0]) {
 			if err != nil {
 				return err
 			}
@@ -106,6 +130,16 @@ func (a *app) segmentFooters(b *bucketFlags) func(cmd *cobra.Command, args []str
 		})
 		return orLater(err, damagedObjects(damaged))
 	})
+	return func(cmd *cobra.Command, args []string) error {
+		prefix := append(args, foz.ObjectPrefix)[0]
+		switch {
+		case strings.HasPrefix(foz.ObjectPrefix, prefix):
+			prefix = foz.ObjectPrefix
+		case !strings.HasPrefix(prefix, foz.ObjectPrefix):
+			return usagef("PREFIX %q: segments are in objects under %s", prefix, foz.ObjectPrefix)
+		}
+		return list(cmd, []string{prefix})
+	}
 }
 
 func damagedObjects(n int) error {

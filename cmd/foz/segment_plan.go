@@ -15,6 +15,9 @@ type planSettings struct {
 	presign   bool
 }
 
+// planFlags say nothing without --plan.
+var planFlags = []string{"partition", "from", "to", "presign"}
+
 func (s *planSettings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.topic, "plan", "", "ask the service for the read plan of this topic")
 	f.Int32VarP(&s.partition, "partition", "p", 0, "the partition")

@@ -15,6 +15,9 @@ import (
 
 func (a *app) topicInfer() *cobra.Command {
 	sample := int64(0)
+	infer := a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+		return a.infer(ctx, c, args[0], sample)
+	})
 	cmd := &cobra.Command{
 		Use:   "infer TOPIC",
 		Short: "Propose a schema for the JSON values that a topic has",
@@ -24,33 +27,40 @@ func (a *app) topicInfer() *cobra.Command {
 			"first.",
 		Example: "  foz topic infer flights | foz topic alter flights --schema -",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-			t, err := c.Topic(ctx, args[0])
-			if err != nil {
-				return err
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if sample < 1 {
+				return usagef("--sample %d: want at least one record", sample)
 			}
-			var n schema.Inference
-			if err := inferFrom(ctx, c, t, sample, &n); err != nil {
-				return err
-			}
-			proposal, left := n.Schema(t.Schema.Foz())
-			objects, others := n.Counts()
-			a.say("looked at %d records that are JSON objects and %d that are not", objects, others)
-			if len(left) > 0 {
-				a.say("left out, because no type fits all of it or its name is taken: %s",
-					strings.Join(left, " "))
-			}
-			if len(proposal.Columns) == 0 {
-				return fmt.Errorf("infer a schema of %s: %w", t.Name, errNoColumns)
-			}
-			if a.output == "yaml" {
-				return a.show(client.SchemaOf(proposal), nil)
-			}
-			return a.showJSON(client.SchemaOf(proposal))
-		}),
+			return infer(cmd, args)
+		},
 	}
 	cmd.Flags().Int64Var(&sample, "sample", 1000, "how many records to look at, about")
 	return cmd
+}
+
+func (a *app) infer(ctx context.Context, c *client.Client, topic string, sample int64) error {
+	t, err := c.Topic(ctx, topic)
+	if err != nil {
+		return err
+	}
+	var n schema.Inference
+	if err := inferFrom(ctx, c, t, sample, &n); err != nil {
+		return err
+	}
+	proposal, left := n.Schema(t.Schema.Foz())
+	objects, others := n.Counts()
+	a.say("looked at %d records that are JSON objects and %d that are not", objects, others)
+	if len(left) > 0 {
+		a.say("left out, because no type fits all of it or its name is taken: %s",
+			strings.Join(left, " "))
+	}
+	if len(proposal.Columns) == 0 {
+		return fmt.Errorf("infer a schema of %s: %w", t.Name, errNoColumns)
+	}
+	if a.output == "yaml" {
+		return a.show(client.SchemaOf(proposal), nil)
+	}
+	return a.showJSON(client.SchemaOf(proposal))
 }
 
 var errNoColumns = errors.New("no record has a member that a column could be made of")
