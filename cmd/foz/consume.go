@@ -52,6 +52,10 @@ func (a *app) consumeCommand() *cobra.Command {
 			if err := s.settle(); err != nil {
 				return err
 			}
+			if s.format == "arrow" && a.outTerminal {
+				return usagef("--format arrow is not for terminals: redirect stdout, "+
+					"as in > %s.arrows", s.topic)
+			}
 			return a.consume(cmd.Context(), s)
 		},
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,21 +36,20 @@ func (a *app) segmentExport() *cobra.Command {
 			"  foz segment export flights --columns origin,delay --where 'delay > 60' --to arrow --out -",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.read.topic, s.read.format = args[0], "arrow"
-			if s.to == "ndjson" {
-				s.read.format = "ndjson"
+			s.read.topic = args[0]
+			err := a.idle(cmd, "is not of export, which asks the service", bucketFlagNames...)
+			if err == nil {
+				err = s.settle(a.outTerminal)
 			}
-			if !slices.Contains(exportFormats, s.to) {
-				return usagef("--to %q: want %s", s.to, strings.Join(exportFormats, ", "))
-			}
-			if err := s.read.settle(); err != nil {
+			if err != nil {
 				return err
 			}
 			return a.export(cmd.Context(), s)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.to, "to", "parquet", strings.Join(exportFormats, ", "))
+	f.StringVar(&s.to, "to", "", strings.Join(exportFormats, ", ")+
+		" (default by the name's ending, else parquet)")
 	f.StringVar(&s.out, "out", "", "the file to write; - is stdout")
 	f.Int32VarP(&s.read.partition, "partition", "p", client.AllPartitions, "the partition (-1: all)")
 	f.StringVarP(&s.read.offset, "offset", "o", "", "where: "+positionForms+" (default start)")
@@ -56,6 +57,32 @@ func (a *app) segmentExport() *cobra.Command {
 	f.StringVar(&s.read.where, "where", "", "only records for which this is true")
 	cmd.MarkFlagRequired("out")
 	return cmd
+}
+
+// formatOf is the format that files of an ending have; others have none.
+var formatOf = map[string]string{
+	".parquet": "parquet", ".arrow": "arrow", ".arrows": "arrow",
+	".ndjson": "ndjson", ".jsonl": "ndjson",
+}
+
+// settle finds the format and refuses what does not go together.
+func (s *exportSettings) settle(terminal bool) error {
+	if s.to == "" {
+		s.to = cmp.Or(formatOf[strings.ToLower(filepath.Ext(s.out))], "parquet")
+	}
+	switch {
+	case s.out == "":
+		return usagef("--out: want a file, or - for stdout")
+	case !slices.Contains(exportFormats, s.to):
+		return usagef("--to %q: want %s", s.to, strings.Join(exportFormats, ", "))
+	case s.to != "ndjson" && s.out == "-" && terminal:
+		return usagef("--to %s is not for terminals: name a file with --out, or redirect stdout", s.to)
+	}
+	s.read.format = "arrow" // which the service makes Parquet's columns of, too
+	if s.to == "ndjson" {
+		s.read.format = "ndjson"
+	}
+	return s.read.settle()
 }
 
 func (a *app) export(ctx context.Context, s exportSettings) error {
