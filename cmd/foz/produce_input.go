@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fozlog/foz"
@@ -102,20 +103,30 @@ func next(ctx context.Context, chunks <-chan chunk, waiting bool, linger time.Du
 }
 
 // readChunks reads the input until it ends and cuts it at newlines. A last line without one
-// gets it. It stays in Read when ctx ends: only the process's end frees it from a terminal.
+// gets it, unless the input broke in it. A line that takes many reads is copied and looked through a bounded number of times,
+// for the buffer doubles and only what is new can have a newline. It stays in Read when ctx ends:
+// only the process's end frees it from a terminal.
 func readChunks(ctx context.Context, input io.Reader, chunks chan<- chunk) {
-	var rest []byte // the beginning of a line
+	var buf []byte // the beginning of a line
 	for {
-		buf := make([]byte, len(rest)+chunkBytes)
-		n, err := input.Read(buf[copy(buf, rest):])
-		buf = buf[:len(rest)+n]
-		if err != nil && len(buf) > 0 && buf[len(buf)-1] != '\n' {
+		from := len(buf)
+		if cap(buf)-from < chunkBytes {
+			buf = slices.Grow(buf, max(chunkBytes, from))
+		}
+		n, err := input.Read(buf[from : from+chunkBytes])
+		buf = buf[:from+n]
+		if errors.Is(err, io.EOF) && len(buf) > 0 && buf[len(buf)-1] != '\n' {
 			buf = append(buf, '\n')
 		}
-		cut := bytes.LastIndexByte(buf, '\n') + 1
-		rest = buf[cut:]
-		if len(rest) > foz.BodyBytesMax {
+		cut := from + bytes.LastIndexByte(buf[from:], '\n') + 1
+		if cut == from { // no line ends here
+			cut = 0
+		}
+		if len(buf)-cut > foz.BodyBytesMax {
 			err = fmt.Errorf("a line is longer than %s", byteCount(foz.BodyBytesMax))
+		}
+		if cut == 0 && err == nil {
+			continue
 		}
 		select {
 		case chunks <- chunk{buf[:cut], err}:
@@ -125,6 +136,7 @@ func readChunks(ctx context.Context, input io.Reader, chunks chan<- chunk) {
 		if err != nil {
 			return
 		}
+		buf = bytes.Clone(buf[cut:]) // the lines are the receiver's
 	}
 }
 
