@@ -193,7 +193,7 @@ func (a *app) consumed(ctx context.Context, c *client.Client, s *consumeSettings
 	return reached, err
 }
 
-// follow prints records as they come, until interrupted: that is its good end.
+// follow prints records as they come, until interrupted or nobody reads them: that is its good end.
 func (a *app) follow(ctx context.Context, out *recordWriter) error {
 	if err := a.seek(ctx, out.s.topic); err != nil {
 		return err
@@ -202,6 +202,8 @@ func (a *app) follow(ctx context.Context, out *recordWriter) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := whileRead(ctx, a.out)
+	defer stop()
 	for e, err := range c.Follow(ctx, out.s.read(out.s.partition), "") {
 		if err != nil {
 			return err

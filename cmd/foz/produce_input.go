@@ -103,9 +103,9 @@ func next(ctx context.Context, chunks <-chan chunk, waiting bool, linger time.Du
 }
 
 // readChunks reads the input until it ends and cuts it at newlines. A last line without one
-// gets it, unless the input broke in it. A line that takes many reads is copied and looked through a bounded number of times,
-// for the buffer doubles and only what is new can have a newline. It stays in Read when ctx ends:
-// only the process's end frees it from a terminal.
+// gets it, unless the input broke in it. A line that takes many reads is copied and looked
+// through a bounded number of times: the buffer doubles, and only what is new can have a newline.
+// It stays in Read when ctx ends: only the process's end frees it from a terminal.
 func readChunks(ctx context.Context, input io.Reader, chunks chan<- chunk) {
 	var buf []byte // the beginning of a line
 	for {

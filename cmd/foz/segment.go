@@ -83,7 +83,8 @@ func (a *app) segmentList(b *bucketFlags) *cobra.Command {
 		if len(args) > 0 {
 			return usagef("PREFIX %q: --plan is of a topic, whatever its objects' keys", args[0])
 		}
-		if err := a.idle(cmd, "is not of --plan, which asks the service", bucketFlagNames...); err != nil {
+		err := a.idle(cmd, "is not of --plan, which asks the service", bucketFlagNames...)
+		if err != nil {
 			return err
 		}
 		return a.listPlan(cmd, s)
