@@ -42,7 +42,8 @@ type Inspector interface {
 	Settings(ctx context.Context) (Settings, error)
 }
 
-// FullConfig says how much CheckFull does. The zero value is the whole check.
+// FullConfig says how much CheckFull does. The zero value is the whole check, and a number
+// that is not positive its default.
 type FullConfig struct {
 	Also    []Store // the same bucket by other endpoints
 	Clients int     // that race to create each key: 32
@@ -56,9 +57,9 @@ type FullConfig struct {
 func CheckFull(ctx context.Context, s Store, config FullConfig) iter.Seq[Finding] {
 	c := &fullCheck{prefix: "probe/" + rand.Text() + "/", config: config,
 		stores: append([]Store{s}, config.Also...)}
-	c.config.Clients = cmp.Or(config.Clients, 32)
-	c.config.Keys = cmp.Or(config.Keys, 200)
-	c.config.Creates = cmp.Or(config.Creates, 100)
+	c.config.Clients = cmp.Or(max(config.Clients, 0), 32)
+	c.config.Keys = cmp.Or(max(config.Keys, 0), 200)
+	c.config.Creates = cmp.Or(max(config.Creates, 0), 100)
 	return func(yield func(Finding) bool) {
 		ctx := WithCause(ctx, "probe")
 		defer c.clean(ctx)
