@@ -39,6 +39,7 @@ type Dir struct {
 	path     string
 	root     *folder
 	folders  folders
+	readOnly bool     // nothing is made or changed, and there is no temp
 	temp     *os.File // our directory under .tmp, locked as long as we live
 	tempName string
 	names    atomic.Uint64 // the last temporary name
@@ -55,6 +56,9 @@ func (d *Dir) Create(ctx context.Context, key string, data []byte) (time.Time, e
 	}
 	if err := ValidateKey(key); err != nil {
 		return time.Time{}, err
+	}
+	if d.readOnly {
+		return time.Time{}, fmt.Errorf("create %s: %w", key, ErrReadOnly)
 	}
 	date, err := d.create(ctx, key, data)
 	if err != nil {
@@ -203,6 +207,9 @@ func (d *Dir) settle(key string) error {
 		}
 		err = f.settle()
 		d.folders.release(f)
+		if d.readOnly && unsyncable(err) {
+			return nil
+		}
 		return err
 	}
 }
@@ -259,6 +266,9 @@ func (d *Dir) read(key string, offset, length int64) ([]byte, error) {
 func (d *Dir) Delete(ctx context.Context, keys ...string) error {
 	if err := ValidateDelete(keys); err != nil {
 		return err
+	}
+	if d.readOnly {
+		return fmt.Errorf("delete objects: %w", ErrReadOnly)
 	}
 	touched := make(map[string]string) // a directory -> a key in it
 	for _, key := range keys {

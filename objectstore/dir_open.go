@@ -187,6 +187,9 @@ func (d *Dir) Close() error {
 	for _, name := range names {
 		d.folders.forget(name)
 	}
+	if d.readOnly {
+		return d.root.file.Close()
+	}
 	// If files are in it, the next who opens the bucket deals with them.
 	unix.Rmdir(d.tempName)
 	return errors.Join(d.temp.Close(), d.root.file.Close())
@@ -195,11 +198,13 @@ func (d *Dir) Close() error {
 // lock takes the bucket's lock: shared for those who list, alone for those who delete,
 // because a directory is not listed at one instant. Creates need none.
 func (d *Dir) lock(ctx context.Context, how int) (unlock func(), err error) {
+	if d.readOnly {
+		return d.lockToRead(ctx)
+	}
 	return lockAt(ctx, d.root.fd, lockFile, how)
 }
 
-// lockAt locks a file of the bucket against other processes and other calls of this one. It
-// asks again and again, because a lock that is waited for in the kernel outlives a deadline.
+// lockAt locks a file of the bucket against other processes and other calls of this one.
 func lockAt(ctx context.Context, at int, name string, how int) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -208,6 +213,12 @@ func lockAt(ctx context.Context, at int, name string, how int) (unlock func(), e
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
+	return lockOpen(ctx, file, how)
+}
+
+// lockOpen locks an open file, which unlock closes. It asks again and again, because a lock
+// that is waited for in the kernel outlives a deadline.
+func lockOpen(ctx context.Context, file *os.File, how int) (unlock func(), err error) {
 	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
 		err := flock(file, how)
 		if err == nil {
@@ -218,7 +229,7 @@ func lockAt(ctx context.Context, at int, name string, how int) (unlock func(), e
 		}
 		if err != nil {
 			file.Close()
-			return nil, fmt.Errorf("lock %s: %w", name, err)
+			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 		}
 	}
 }

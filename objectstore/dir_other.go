@@ -15,5 +15,8 @@ func OpenDir(path string) (*Dir, error) {
 	return nil, fmt.Errorf("open bucket %s: %w", path, errors.ErrUnsupported)
 }
 
+// OpenDirReadOnly is an error on this system.
+func OpenDirReadOnly(path string) (*Dir, error) { return OpenDir(path) }
+
 // Close does nothing.
 func (d *Dir) Close() error { return nil }

@@ -25,6 +25,8 @@ var (
 	ErrFull = errors.New("store is full")
 	// ErrKey: the key is not one a Store takes (see ValidateKey). Nothing was done.
 	ErrKey = errors.New("invalid object key")
+	// ErrReadOnly: the store was opened to be read. Nothing was done.
+	ErrReadOnly = errors.New("the bucket is open to be read only")
 )
 
 // Presigner is what a Store may be, too.

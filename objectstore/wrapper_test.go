@@ -211,6 +211,9 @@ func TestOpen(t *testing.T) {
 			t.Errorf("open %q = %v, %v, want an error with %q", rawURL, s, err, want)
 		case strings.Contains(err.Error(), "hidden"):
 			t.Errorf("open %q shows the password: %v", rawURL, err)
+		case errors.Is(err, objectstore.ErrURL) != (rawURL != "file:///dev/null" &&
+			rawURL != "s3://place/prefix"):
+			t.Errorf("open %q: is the URL at fault? %v", rawURL, err)
 		}
 	}
 }

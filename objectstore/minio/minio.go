@@ -35,7 +35,7 @@ func init() { minio.DefaultRetryUnit = time.Nanosecond }
 func Open(ctx context.Context, u *url.URL) (objectstore.Store, error) {
 	place, err := s3api.ParseHosted(u)
 	if err != nil {
-		return nil, err
+		return nil, objectstore.BadURL(err)
 	}
 	s, err := open(ctx, place)
 	if err != nil {

@@ -34,7 +34,7 @@ import (
 func Open(ctx context.Context, u *url.URL) (objectstore.Store, error) {
 	place, err := s3api.ParseNamed(u)
 	if err != nil {
-		return nil, err
+		return nil, objectstore.BadURL(err)
 	}
 	s, err := open(ctx, place)
 	if err != nil {
