@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,7 +23,9 @@ type bucketFlags struct {
 
 func (b *bucketFlags) flags(f *pflag.FlagSet) {
 	f.StringVar(&b.bucket, "bucket", "", "the bucket's URL: file:///path, mem://, ...")
-	f.StringVar(&b.dataDir, "data-dir", "./foz-data", "the bucket's directory, unless --bucket is set")
+	f.StringVar(&b.dataDir, "data-dir", "./foz-data",
+		"the bucket's directory: short for --bucket file://DIR")
+	eitherFlag(f, "bucket", "data-dir")
 }
 
 // resolved is the bucket's URL. A relative directory becomes an absolute one.
@@ -43,25 +43,36 @@ func (b *bucketFlags) resolved() (string, error) {
 // drivers open the buckets whose schemes objectstore itself does not know.
 var drivers = map[string]objectstore.Opener{"minio": minio.Open, "s3": s3.Open}
 
-// open opens the bucket to look at it: one that is not there is not made.
+// open opens the bucket to look at it: nothing is made or written there.
 func (b *bucketFlags) open(ctx context.Context) (objectstore.Store, error) {
+	return b.openBy(ctx, objectstore.OpenReadOnly)
+}
+
+// openToWrite opens the bucket whole. One that is not there is not made all the same.
+func (b *bucketFlags) openToWrite(ctx context.Context) (objectstore.Store, error) {
+	where, err := b.resolved()
+	if err == nil && strings.HasPrefix(where, "file:") {
+		there, err := b.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		closeStore(there)
+	}
+	return b.openBy(ctx, objectstore.Open)
+}
+
+func (b *bucketFlags) openBy(
+	ctx context.Context,
+	open func(context.Context, string, map[string]objectstore.Opener) (objectstore.Store, error),
+) (objectstore.Store, error) {
 	where, err := b.resolved()
 	if err != nil {
 		return nil, err
 	}
-	u, err := objectstore.ParseURL(where)
-	if err != nil {
-		return nil, &usageError{err: err}
-	}
-	if u.Scheme == "file" {
-		if _, err := os.Stat(u.Path); err != nil && os.IsNotExist(err) {
-			return nil, fmt.Errorf("open bucket %s: %w", where, fs.ErrNotExist)
-		}
-	}
-	return objectstore.Open(ctx, where, drivers)
+	return open(ctx, where, drivers)
 }
 
-// withStore makes a command of what is done with the bucket.
+// withStore makes a command of what is seen in the bucket.
 func (b *bucketFlags) withStore(
 	do func(ctx context.Context, store objectstore.Store, args []string) error,
 ) (run func(cmd *cobra.Command, args []string) error) {

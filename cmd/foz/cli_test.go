@@ -133,7 +133,7 @@ func TestExitCodes(t *testing.T) {
 		{200, "", "", "version --nope", exitUsage, "unknown flag"},
 		{200, "", "", "log show x --data-dir ./not/there", exitUsage, "want a number"},
 		{200, "", "", "segment list --data-dir ./not/there", exitNotFound, "not exist"},
-		{200, "", "", "segment list --bucket ftp://x", exitFailure, "unknown scheme"},
+		{200, "", "", "segment list --bucket ftp://x", exitUsage, "unknown scheme"},
 	} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 			problem(w, c.status, c.code, c.more)

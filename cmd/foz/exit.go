@@ -40,7 +40,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE):
 		return exitOK
-	case errors.As(err, new(*usageError)):
+	case errors.As(err, new(*usageError)), errors.Is(err, objectstore.ErrURL):
 		return exitUsage
 	case errors.Is(err, objectstore.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return exitNotFound

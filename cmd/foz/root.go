@@ -135,11 +135,14 @@ func sayWhich(cmd *cobra.Command, _ []string) error {
 
 // settle gives every flag that the command line left alone the value of its environment
 // variable, notes which are given, and checks the global ones. Flag before environment before
-// profile (see useProfile) or file (see useConfig) before default.
+// profile (see useProfile) or file (see useConfig) before default. A variable does not count
+// either where the command line has the flag that stands in for its own.
 func (a *app) settle(cmd *cobra.Command) (err error) {
+	typed := map[string]bool{}
+	cmd.Flags().Visit(func(f *pflag.Flag) { typed[f.Name] = true })
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		value := a.getenv(variable(f.Name))
-		if err != nil || f.Changed || value == "" {
+		if err != nil || f.Changed || value == "" || typed[instead(f)] {
 			return
 		}
 		if e := cmd.Flags().Set(f.Name, value); e != nil {
@@ -154,7 +157,7 @@ func (a *app) settle(cmd *cobra.Command) (err error) {
 		}
 	}
 	if err == nil {
-		err = missing(cmd)
+		err = orLater(missing(cmd), both(cmd))
 	}
 	if err == nil && !slices.Contains([]string{"table", "json", "yaml"}, a.output) {
 		err = &usageError{fmt.Errorf("--output %q: want table, json or yaml", a.output),
@@ -168,6 +171,31 @@ func missing(cmd *cobra.Command) (err error) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if _, required := f.Annotations[cobra.BashCompOneRequiredFlag]; required && !f.Changed {
 			err = &usageError{fmt.Errorf("--%s is missing", f.Name), cmd.CommandPath()}
+		}
+	})
+	return err
+}
+
+// eitherAnnotation of a flag names the one that stands in for it.
+const eitherAnnotation = "foz_either"
+
+// eitherFlag makes two flags two ways to say one thing, of which a command takes one.
+func eitherFlag(f *pflag.FlagSet, one, other string) {
+	_ = f.SetAnnotation(one, eitherAnnotation, []string{other}) // they are there
+	_ = f.SetAnnotation(other, eitherAnnotation, []string{one})
+}
+
+// instead is the flag that stands in for f; "": none does.
+func instead(f *pflag.Flag) string {
+	return append(f.Annotations[eitherAnnotation], "")[0]
+}
+
+// both refuses a command line, or an environment, that says one thing in two ways.
+func both(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if other := cmd.Flags().Lookup(instead(f)); err == nil && other != nil && other.Changed {
+			err = &usageError{fmt.Errorf("--%s and --%s (or $%s and $%s) say the same: give one",
+				f.Name, other.Name, variable(f.Name), variable(other.Name)), cmd.CommandPath()}
 		}
 	})
 	return err

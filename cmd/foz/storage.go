@@ -39,18 +39,27 @@ func (a *app) storageCheck(b *bucketFlags) *cobra.Command {
 			"promise them. It writes small objects below probe/ and removes them.",
 		Example: "  foz storage check --bucket 'minio://127.0.0.1:9000/foz?secure=false'",
 		Args:    cobra.NoArgs,
-		RunE: b.withStore(func(ctx context.Context, store objectstore.Store, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config.Clients < 1 || config.Keys < 1 {
+				return usagef("--clients and --keys are at least 1")
+			}
+			ctx := cmd.Context()
+			var stores []objectstore.Store
+			buckets := []bucketFlags{*b}
 			for _, where := range also {
-				other := bucketFlags{bucket: where}
-				s, err := other.open(ctx)
+				buckets = append(buckets, bucketFlags{bucket: where})
+			}
+			for _, bucket := range buckets {
+				s, err := bucket.openToWrite(ctx)
 				if err != nil {
 					return err
 				}
 				defer closeStore(s)
-				config.Also = append(config.Also, s)
+				stores = append(stores, s)
 			}
-			return a.checkStorage(ctx, store, config)
-		}),
+			config.Also = stores[1:]
+			return a.checkStorage(ctx, stores[0], config)
+		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&also, "also", nil, "URL of the same bucket by another endpoint; may be repeated")
