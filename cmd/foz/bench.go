@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
-	"path/filepath"
 	"runtime/pprof"
 	"time"
 
@@ -49,11 +47,13 @@ func (a *app) benchIngestCommand() *cobra.Command {
 		Use:   "ingest",
 		Short: "Durable ingest against creates of objects of the same bytes",
 		Long: "Durable ingest against creates of objects of the same bytes, in turns: raw, foz,\n" +
-			"foz, raw is one round. A service is started in this process on a bucket of its own,\n" +
-			"and everything is removed afterwards. The raw store gets bytes that lie ready and\n" +
-			"does nothing but create; foz gets HTTP requests and answers when they are durable.\n" +
-			"CPU time is this process's, clients included. Bytes are of records' values alone.\n" +
-			"Each arm writes --bytes: with the defaults a run writes 8 GB and leaves nothing.",
+			"foz, raw is one round. A service is started in this process, on a bucket of its own.\n" +
+			"The raw store gets bytes that lie ready and does nothing but create; foz gets HTTP\n" +
+			"requests and answers when they are durable. CPU time is this process's, clients\n" +
+			"included. Bytes are of records' values alone.\n" +
+			"Each arm writes --bytes: with the defaults a run writes 8 GB. It writes to a temporary\n" +
+			"directory, or below foz-bench-*/ of an empty --bucket, and removes that at its end. Only\n" +
+			"a run that is killed leaves it.",
 		Example: "  foz bench ingest --rounds 5 --bytes 256MiB",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -119,8 +119,8 @@ func benchDefaults() benchSettings {
 }
 
 func (s *benchSettings) flags(f *pflag.FlagSet) {
-	f.StringVar(&s.bucket, "bucket", "", "an empty bucket's URL (a temporary directory); its\n"+
-		"file system must really sync")
+	f.StringVar(&s.bucket, "bucket", "", "an empty bucket's URL (a temporary directory), which is\n"+
+		"empty again afterwards; its file system must really sync")
 	f.IntVar(&s.rounds, "rounds", 3, "how many rounds of four arms")
 	f.Var(&s.bytes, "bytes", "records' bytes in each arm (0: as many as fit into --for)")
 	f.Int32Var(&s.partitions, "partitions", s.partitions, "of the topic; requests go round them")
@@ -162,7 +162,7 @@ func (a *app) bench(
 	if err != nil {
 		return err
 	}
-	bucket, remove, err := s.makeBucket()
+	bucket, remove, err := s.makeBucket(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,27 +185,6 @@ func (a *app) bench(
 		Store: store, Start: start,
 		Entropy: rand.Reader, Progress: func(line string) { a.say("%s", line) },
 	}, c)
-}
-
-// makeBucket is the bucket that the flags name, or one that remove takes away again: in the
-// directory for temporary files, or the working directory if that one is in memory, where
-// nothing is ever durable.
-func (s *benchSettings) makeBucket() (bucket string, remove func() error, err error) {
-	if s.bucket != "" {
-		return s.bucket, func() error { return nil }, nil
-	}
-	parent := os.TempDir()
-	if inMemory(parent) {
-		if parent, err = os.Getwd(); err != nil {
-			return "", nil, err
-		}
-	}
-	dir, err := os.MkdirTemp(parent, "foz-bench-")
-	if err != nil {
-		return "", nil, err
-	}
-	bucket = (&url.URL{Scheme: "file", Path: filepath.ToSlash(dir)}).String()
-	return bucket, func() error { return os.RemoveAll(dir) }, nil
 }
 
 // benchService starts a node in this process.

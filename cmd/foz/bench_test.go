@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/fozlog/foz/bench"
+	"github.com/fozlog/foz/objectstore/s3test"
 )
 
 // runBench runs a tiny benchmark.
@@ -71,8 +72,41 @@ func TestBenchIngestTable(t *testing.T) {
 			t.Errorf("no row %q in\n%s", row, got.out)
 		}
 	}
-	if _, err := os.Stat(dir + "/bench"); err == nil {
-		t.Error("objects of the raw arm are left in the bucket")
+	if left, err := os.ReadDir(dir); len(left) != 0 || err != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestBenchTakesNoBucketInUse: it disturbs nobody, and does not begin to.
+func TestBenchTakesNoBucketInUse(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(dir+"/of/others", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/of/others/object", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bench := range []string{"ingest", "replay", "e2e", "partitions", "compact", "analytics"} {
+		got := runFoz(t.Context(), map[string]string{"FOZ_BUCKET": "file://" + dir}, nil,
+			"bench", bench)
+		if got.code != exitFailure || !strings.Contains(got.talk, "it holds of/others/object") ||
+			strings.Count(got.talk, "\n") != 1 {
+			t.Errorf("%s: exit %d: %s", bench, got.code, got.talk)
+		}
+	}
+	if left, err := os.ReadDir(dir); len(left) != 1 || err != nil {
+		t.Errorf("written: %v, %v", left, err)
+	}
+}
+
+// TestBenchInAnObjectStore: a run leaves the store as it found it, so that the next can follow.
+func TestBenchInAnObjectStore(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	bucket := "minio://" + s3test.Start(t).Listener.Addr().String() + "/" + s3test.Bucket +
+		"/folder?secure=false"
+	for range 2 {
+		runBench(t, "partitions", "--bucket", bucket)
 	}
 }
 
