@@ -30,7 +30,8 @@ func (e Event) Record() (r Record, err error) {
 
 // Follow yields records as they are committed, without end: until ctx ends, which is no
 // error, or the service refuses. With a zero From it begins at the tail; with lastEventID,
-// behind that event. It connects again whenever the stream breaks and skips nothing.
+// behind that event. It connects again whenever the stream breaks and skips nothing; if it
+// breaks time and again where it broke before, the error is what the service said there.
 func (c *Client) Follow(ctx context.Context, r Read, lastEventID string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		f := &following{c: c, r: r, id: lastEventID}
@@ -38,11 +39,13 @@ func (c *Client) Follow(ctx context.Context, r Read, lastEventID string) iter.Se
 			f.r.From = FromTail(0)
 		}
 		for {
+			f.progress = false
+			begun := time.Now()
 			done, err := f.connection(ctx, yield)
 			if done || ctx.Err() != nil {
 				return
 			}
-			f.broken++
+			f.count(err, time.Since(begun))
 			if f.broken >= c.attempts || !again(err, true) || pause(ctx, f.broken, err) != nil {
 				if ctx.Err() == nil {
 					yield(Event{}, err)
@@ -55,10 +58,29 @@ func (c *Client) Follow(ctx context.Context, r Read, lastEventID string) iter.Se
 
 // following is a stream of events over as many connections as it takes.
 type following struct {
-	c      *Client
-	r      Read
-	id     string
-	broken int // connections in a row that brought nothing
+	c        *Client
+	r        Read
+	id       string
+	progress bool   // this connection has brought a record
+	fault    string // what the service said when it ended the last connection
+	broken   int    // connections in a row that came no further
+}
+
+// count counts a connection that broke. A record is progress, and the position that every
+// stream begins with is none. Of all partitions at once it is none either if the stream ends
+// in the same words again: the one that cannot be read is then another one's. A connection that
+// has stood for long did well even so: where nothing happens, proxies and restarts end it.
+func (f *following) count(err error, stood time.Duration) {
+	fault := ""
+	if p, ok := errors.AsType[*Problem](err); ok {
+		fault = p.Error()
+	}
+	stuck := f.r.All() && fault != "" && fault == f.fault
+	if f.progress && !stuck || stood >= silenceMax {
+		f.broken = 0
+	}
+	f.fault = fault
+	f.broken++
 }
 
 // connection streams one answer until it breaks; done when the caller has had enough.
@@ -90,11 +112,12 @@ func (f *following) connection(ctx context.Context, yield func(Event, error) boo
 		if event.name == "error" {
 			return false, problemOf(event.data)
 		}
-		f.broken = 0
 		if event.id != "" {
 			f.id = event.id
 		}
-		if !yield(event.public(f.id), nil) {
+		e := event.public(f.id)
+		f.progress = f.progress || e.Line != nil
+		if !yield(e, nil) {
 			return true, nil
 		}
 	}

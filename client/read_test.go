@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -191,5 +193,54 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 			t.Fatalf("error %v: the end of the context is none", err)
 		}
 		cancel()
+	}
+}
+
+// TestFollowEndsWhereItIsStuck: a stream that breaks again and again at one place ends in what
+// the service says of it, although each begins with a position, and though other partitions
+// bring records meanwhile. The client is asked as often as it is told to, and no more.
+func TestFollowEndsWhereItIsStuck(t *testing.T) {
+	const position = "event: position\nid: 4\ndata: {\"next_offset\":4}\n\n"
+	const record = "id: 5\ndata: {\"offset\":4,\"value\":\"a\"}\n\n"
+	const damaged = "event: error\ndata: {\"code\":\"storage_error\",\"retryable\":true," +
+		"\"detail\":\"data/1.arrow is damaged\"}\n\n"
+	for _, c := range []struct {
+		what      string
+		partition int32
+		streams   []string
+		attempts  int
+	}{
+		{"one partition", 0, []string{position + damaged}, 3},
+		{"one partition, after a record", 0,
+			[]string{position + record + damaged, position + damaged}, 3},
+		{"progress in between", 0,
+			[]string{position + damaged, position + record + damaged, position + damaged}, 4},
+		{"the neighbour of another one", client.AllPartitions,
+			[]string{position + record + damaged}, 3},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			asked := 0
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked++
+				sse(c.streams[min(asked, len(c.streams))-1], false)(w, r)
+			}))
+			defer s.Close()
+			follower, err := client.New(client.Options{URL: s.URL, Attempts: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := client.Read{Topic: "t", Partition: c.partition}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			for _, err = range follower.Follow(ctx, read, "") {
+			}
+			if !errors.Is(err, &foz.Error{Code: foz.CodeStorage}) ||
+				!strings.Contains(err.Error(), "data/1.arrow is damaged") {
+				t.Errorf("ended in %v", err)
+			}
+			if asked != c.attempts {
+				t.Errorf("asked %d times, want %d", asked, c.attempts)
+			}
+		})
 	}
 }
