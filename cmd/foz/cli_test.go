@@ -145,6 +145,39 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestGroupCommitMovesFromWhereItStands: each partition has a condition of its own, and a race
+// that is lost is told as one.
+func TestGroupCommitMovesFromWhereItStands(t *testing.T) {
+	for _, c := range []struct {
+		stands, want string // what the service says of partition 1, and what it is asked to do
+	}{
+		{`{"offsets":[{"topic":"t","partition":1,"offset":16}]}`, `"if_offset":16`},
+		{``, `"if_offset":-1`},
+	} {
+		s := serve(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+			switch {
+			case r.Method == http.MethodPut:
+				problem(w, 412, "offset_conflict", "")
+			case c.stands == "":
+				problem(w, 404, "group_not_found", "")
+			default:
+				io.WriteString(w, c.stands)
+			}
+		})
+		got := s.run(t, "", "group", "commit", "g", "t", "-o", "3")
+		if got.code != exitPrecondition || !strings.Contains(got.talk, "have moved it meanwhile") {
+			t.Errorf("exit %d: %s", got.code, got.talk)
+		}
+		want := `PUT /v1/groups/g/offsets {"offsets":[` +
+			`{"topic":"t","partition":0,"offset":3,"if_offset":-1},` +
+			`{"topic":"t","partition":1,"offset":3,` + c.want + `},` +
+			`{"topic":"t","partition":2,"offset":3,"if_offset":-1}]}`
+		if diff := cmp.Diff([]string{"GET /v1/groups/g/offsets?topic=t ", want}, s.asked()); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestFlagBeforeEnvironmentBeforeDefault(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 		io.WriteString(w, `{"name":"t","topic_id":"x","partitions":3}`)

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fozlog/foz"
 	"github.com/fozlog/foz/client"
 )
 
@@ -113,7 +116,10 @@ func (a *app) groupCommit() *cobra.Command {
 		Use:   "commit GROUP TOPIC -o start|end|N|-N|@TIME [-p N]",
 		Short: "Move a group in one partition, or in all of a topic",
 		Long: "Move a group in one partition, or in all of a topic at once, to an offset, to\n" +
-			"either end, to N records before the end, or to the first record at or after a time.",
+			"either end, to N records before the end, or to the first record at or after a time;\n" +
+			"forwards or backwards. It moves the group from where it stands when the command looks,\n" +
+			"or from --if-offset in every partition: if it stands elsewhere by then, because its\n" +
+			"consumers are at work, nothing is moved, and the exit code is 4.",
 		Example: "  foz group commit billing flights -o @2001-02-01",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -134,7 +140,8 @@ func (a *app) groupCommit() *cobra.Command {
 	f.StringVarP(&to, "offset", "o", "", "where to: start, end, N, -N or @TIME")
 	f.Int32VarP(&m.partition, "partition", "p", client.AllPartitions, "the partition (-1: all)")
 	f.StringVar(&m.metadata, "metadata", "", "a note of the consumer's own")
-	f.Int64Var(&ifOffset, "if-offset", 0, "only if the group stands here now (-1: nowhere)")
+	f.Int64Var(&ifOffset, "if-offset", 0, "move it only from here (-1: from nowhere);\n"+
+		"without, from where it stands in each partition")
 	cmd.MarkFlagRequired("offset")
 	return cmd
 }
@@ -148,16 +155,27 @@ func (a *app) moveGroup(cmd *cobra.Command, group string, m groupMove) error {
 	if err != nil {
 		return err
 	}
+	from, err := m.standing(cmd.Context(), c, group)
+	if err != nil {
+		return err
+	}
 	offsets := make([]client.GroupOffset, len(partitions))
 	for i, p := range partitions {
 		o := client.GroupOffset{Topic: m.topic, Partition: p, Metadata: m.metadata,
-			IfOffset: m.ifOffset}
+			IfOffset: new(from(p))}
 		if o.Offset, err = resolve(cmd.Context(), c, m.topic, p, m.to); err != nil {
 			return err
 		}
 		offsets[i] = o
 	}
 	committed, err := c.CommitOffsets(cmd.Context(), group, offsets)
+	if e, ok := errors.AsType[*foz.Error](err); ok && e.Code == foz.CodeOffsetConflict {
+		why := "its consumers have moved it meanwhile: stop them, or try again"
+		if m.ifOffset != nil {
+			why = fmt.Sprintf("it does not stand at --if-offset %d", *m.ifOffset)
+		}
+		return fmt.Errorf("group %s was not moved, %s: %w", group, why, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -167,4 +185,28 @@ func (a *app) moveGroup(cmd *cobra.Command, group string, m groupMove) error {
 	return a.show(client.Group{Name: group, Offsets: committed}, func(out *table) {
 		groupRows(out, committed)
 	})
+}
+
+// standing says from where the group is moved in each partition: from --if-offset, or from
+// where it stands now, -1 being nowhere.
+func (m groupMove) standing(ctx context.Context, c *client.Client, group string) (
+	from func(partition int32) int64, err error,
+) {
+	if m.ifOffset != nil {
+		return func(int32) int64 { return *m.ifOffset }, nil
+	}
+	offsets, err := c.CommittedOffsets(ctx, group, m.topic)
+	if err != nil && !errors.Is(err, &foz.Error{Code: foz.CodeGroupNotFound}) {
+		return nil, err
+	}
+	at := map[int32]int64{}
+	for _, o := range offsets {
+		at[o.Partition] = o.Offset
+	}
+	return func(partition int32) int64 {
+		if offset, ok := at[partition]; ok {
+			return offset
+		}
+		return -1
+	}, nil
 }
