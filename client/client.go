@@ -53,8 +53,11 @@ func New(o Options) (*Client, error) {
 		o.URL = DefaultURL
 	}
 	base, err := url.Parse(o.URL)
+	if err != nil && strings.Contains(o.URL, "@") { // what cannot be parsed may hold a password
+		return nil, errors.New("service URL: want http://host:port, without a user")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("parse service URL: %w", innermost(err)) // it quotes the URL
+		return nil, fmt.Errorf("service URL %q: want http://host:port", o.URL)
 	}
 	if (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.User != nil {
 		return nil, fmt.Errorf("service URL %q: want http://host:port", base.Redacted())

@@ -276,3 +276,21 @@ func TestDeleteSentTwiceFindsNothing(t *testing.T) {
 		t.Errorf("error %v, want topic_not_found", err)
 	}
 }
+
+// TestNewRefuses: what is no URL of a service is shown with the form that one has, unless it
+// may hold a password.
+func TestNewRefuses(t *testing.T) {
+	for url, want := range map[string]string{
+		"127.0.0.1:7080":      `service URL "127.0.0.1:7080": want http://host:port`,
+		"localhost:7080":      `service URL "localhost:7080": want http://host:port`,
+		"http://u:hidden@h":   "want http://host:port",
+		"http://u:hidden@h:x": "without a user",
+		"ftp://h":             "want http://host:port",
+	} {
+		_, err := client.New(client.Options{URL: url})
+		if err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
