@@ -15,6 +15,10 @@ import (
 // "unknown" included.
 var ErrUnknown = errors.New("outcome unknown: it may have had its effect")
 
+// ErrUnreachable marks an error after which the service has seen nothing of the request: there
+// was no connection to it.
+var ErrUnreachable = errors.New("the service was not reached")
+
 // Waits between attempts.
 const (
 	waitMin = 50 * time.Millisecond
@@ -30,6 +34,9 @@ type transportError struct {
 
 func (e *transportError) Error() string { return e.err.Error() }
 func (e *transportError) Unwrap() error { return e.err }
+
+// Is matches ErrUnreachable where there was no connection.
+func (e *transportError) Is(target error) bool { return target == ErrUnreachable && !e.sent }
 
 // retry makes attempts until one succeeds, fails for good, or would be one too many.
 func (c *Client) retry(ctx context.Context, l call, attempt func() error) error {

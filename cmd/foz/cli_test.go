@@ -123,6 +123,8 @@ func TestExitCodes(t *testing.T) {
 		{200, "", "", "produce t -p -2", exitUsage, "-1 for any"},
 		{200, "", "", "produce t --batch-bytes 0", exitUsage, "at least one line"},
 		{200, "", "", "topic create t --partitions 0", exitUsage, "at least 1"},
+		{200, "", "", "topic create ..", exitUsage, "names are 1 to 249 of"},
+		{200, "", "", "topic create a/b", exitUsage, "names are 1 to 249 of"},
 		{200, "", "", "group commit g t -o end -p -2", exitUsage, "-1 for all"},
 		{200, "", "", "help nope", exitUsage, "unknown command \"nope\""},
 		{200, "", "", "help topic nope", exitUsage, "foz topic --help"},
@@ -317,6 +319,43 @@ func TestConsumeStopsAtItsLimitAndMarksPartitions(t *testing.T) {
 	}
 	if got = s.run(t, "", "consume", "t", "-p", "1", "--format", "raw"); got.out != "a\nb\n" {
 		t.Error(got)
+	}
+}
+
+// TestHintsThatDoNotHelp: a person is told to start a service only where one is missed, and
+// not alarmed by a refusal.
+func TestHintsThatDoNotHelp(t *testing.T) {
+	const hint = "Is a service running there"
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	got := runFoz(t.Context(), nil, nil, "fsck", "--bucket", "minio://127.0.0.1:1/b-b?secure=false")
+	if got.code != exitFailure || !strings.Contains(got.talk, "refused") ||
+		strings.Contains(got.talk, hint) {
+		t.Errorf("no store: exit %d: %s", got.code, got.talk)
+	}
+	got = runFoz(t.Context(), nil, nil, "topic", "list", "--url", "http://127.0.0.1:1")
+	if !strings.Contains(got.talk, hint) {
+		t.Errorf("no service: exit %d: %s", got.code, got.talk)
+	}
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(409)
+		io.WriteString(w, `{"code":"topic_exists","side_effects":"unknown","retryable":false}`)
+	})
+	got = s.run(t, "", "topic", "create", "t")
+	if got.code != exitPrecondition || strings.Contains(got.talk, "unknown") {
+		t.Errorf("exit %d: %s", got.code, got.talk)
+	}
+}
+
+// TestTopicSettingsHaveNoDefaults: what is not given stays as it is, or is the service's.
+func TestTopicSettingsHaveNoDefaults(t *testing.T) {
+	for _, command := range []string{"create", "alter"} {
+		got := runFoz(t.Context(), nil, nil, "topic", command, "--help")
+		settings, _, _ := strings.Cut(got.out, "Global Flags")
+		if strings.Contains(settings, "(default") || !strings.Contains(settings, "topic: 7d") {
+			t.Errorf("%s:\n%s", command, settings)
+		}
 	}
 }
 

@@ -67,17 +67,24 @@ func explain(err error) string {
 			fmt.Fprintf(&text, "\n  %s: %s", i.Pointer, i.Detail)
 		}
 	}
-	if errors.Is(err, client.ErrUnknown) && !strings.Contains(err.Error(), client.ErrUnknown.Error()) {
+	if errors.Is(err, client.ErrUnknown) && !alarming(err) {
 		fmt.Fprintf(&text, "\n  %v", client.ErrUnknown)
 	}
 	switch usage, isUsage := errors.AsType[*usageError](err); {
 	case isUsage && usage.command != "":
 		fmt.Fprintf(&text, "\nRun '%s --help' for an example.", usage.command)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED) && errors.Is(err, client.ErrUnreachable):
 		text.WriteString("\nIs a service running there? Start one with 'foz dev', " +
 			"or say where it is with --url or FOZ_URL.")
 	case errors.Is(err, context.Canceled):
 		return "foz: interrupted"
 	}
 	return text.String()
+}
+
+// alarming: that the outcome is unknown has been said, or would say too much. A topic that
+// exists with other settings was not made by this command, whatever its first tries did.
+func alarming(err error) bool {
+	return strings.Contains(err.Error(), client.ErrUnknown.Error()) ||
+		errors.Is(err, &foz.Error{Code: foz.CodeTopicExists})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fozlog/foz"
 	"github.com/fozlog/foz/client"
+	"github.com/fozlog/foz/metadata"
 )
 
 func (a *app) topicCommand() *cobra.Command {
@@ -25,6 +26,10 @@ func (a *app) topicCreate() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+		// A URL has no place for some of them, and the service could not say what is wrong.
+		if !metadata.ValidTopicName(args[0]) {
+			return usagef("topic %q: names are 1 to 249 of A-Z a-z 0-9 . _ -, not . or ..", args[0])
+		}
 		spec, err := a.topicSpec(cmd, &s)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fozlog/foz/client"
 )
@@ -30,13 +31,22 @@ type topicSettings struct {
 func (s *topicSettings) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.Int32Var(&s.partitions, "partitions", 0, "how many partitions (a new topic: 1)")
-	f.Var(&s.retention, "retention", "how long records are kept; 0: for ever")
-	f.Var(&s.retentionBytes, "retention-bytes", "how much each partition keeps; 0: no limit")
-	f.Var(&s.maxMessageBytes, "max-message-bytes", "the largest record (default 1MiB)")
-	f.StringVar(&s.cleanupPolicy, "cleanup-policy", "", "delete, compact or compact,delete")
-	f.Var(&s.producerTTL, "producer-ttl", "how long a silent producer is remembered (default 7d)")
+	f.Var(&s.retention, "retention", "how long records are kept, 0: for ever (a new topic: 0)")
+	f.Var(&s.retentionBytes, "retention-bytes",
+		"how much each partition keeps, 0: no limit (a new topic: 0)")
+	f.Var(&s.maxMessageBytes, "max-message-bytes", "the largest record (a new topic: 1MiB)")
+	f.StringVar(&s.cleanupPolicy, "cleanup-policy", "",
+		"delete, compact or compact,delete (a new topic: delete)")
+	f.Var(&s.producerTTL, "producer-ttl",
+		"how long a silent producer is remembered (a new topic: 7d)")
 	f.Var(&s.deleteRetention, "delete-retention",
-		"how long key compaction keeps a tombstone (default 1d)")
+		"how long key compaction keeps a tombstone (a new topic: 1d)")
+	// What is not given is not sent: what these would be is no default of the command.
+	f.VisitAll(func(flag *pflag.Flag) {
+		if flag.Name != "partitions" { // whose 0 is not shown
+			flag.DefValue = ""
+		}
+	})
 	f.StringVar(&s.schema, "schema", "",
 		"the columns of its JSON values, as JSON, or the FILE it is in (-: stdin)")
 }
