@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -32,6 +33,10 @@ type Config struct {
 	// Credentials for external servers: the file of a user's JWT and seed, or name and password.
 	Credentials    string
 	User, Password string
+
+	// Logger is told that external servers are not reached, and that they are again. nil: nobody
+	// is.
+	Logger *slog.Logger
 }
 
 const (

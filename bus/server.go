@@ -140,6 +140,7 @@ func dial(c Config, embedded *server.Server) (*nats.Conn, error) {
 	} else {
 		options = append(options, nats.RetryOnFailedConnect(true))
 		options = append(options, secured(c)...)
+		options = append(options, watchOptions(c)...)
 	}
 	conn, err := nats.Connect(urls, options...)
 	if err != nil {

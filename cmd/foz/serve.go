@@ -79,6 +79,7 @@ func (a *app) serve(ctx context.Context, s serveSettings) error {
 	if err != nil {
 		return err
 	}
+	busConfig.Logger = a.logger(s.verbose)
 	if clear := s.bus.inTheClear(); len(clear) > 0 {
 		a.say("foz: the bus at %s is in the clear, and believed: want tls://",
 			strings.Join(clear, ", "))
@@ -94,7 +95,7 @@ func (a *app) serve(ctx context.Context, s serveSettings) error {
 	n, err := startNode(ctx, nodeConfig{
 		Bucket: s.bucket, HTTP: s.http, Flight: s.flight, Advertise: s.advertise,
 		Roles: s.roles, ClusterID: s.cluster,
-		FlushInterval: flushInterval(s.interval, s.bucket), Logger: a.logger(s.verbose), Door: d,
+		FlushInterval: flushInterval(s.interval, s.bucket), Logger: busConfig.Logger, Door: d,
 		Compactor: s.compact.config(), ColdRate: int64(s.coldRate),
 		Bus: busConfig,
 	})
