@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fozlog/foz/client"
 )
 
 // profile is a service with what it takes to speak with it.
@@ -135,10 +138,16 @@ func (a *app) profileSet() *cobra.Command {
 		Example: "  FOZ_TOKEN=$(cat token) foz profile set prod --url https://foz.example:7443",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return usagef("a profile has a name")
+			}
 			return a.changeProfiles(func(all *profiles) error {
 				p, known := all.Profiles[args[0]]
 				if a.given["url"] || !known {
-					p.URL = a.url
+					if _, err := client.New(client.Options{URL: a.url}); err != nil {
+						return &usageError{err: err}
+					}
+					p.URL = cmp.Or(a.url, client.DefaultURL)
 				}
 				if a.given["token"] {
 					p.Token = a.token
@@ -194,7 +203,8 @@ func (a *app) profileList() *cobra.Command {
 			lines := []profileLine{}
 			for _, name := range slices.Sorted(maps.Keys(all.Profiles)) {
 				p := all.Profiles[name]
-				lines = append(lines, profileLine{name, name == all.Current, p.URL, p.Token != "", p.CA})
+				lines = append(lines, profileLine{name, name != "" && name == all.Current, p.URL,
+					p.Token != "", p.CA})
 			}
 			return a.show(map[string]any{"profiles": lines}, func(out *table) {
 				out.row("NAME", "USED", "URL", "TOKEN", "CA")

@@ -52,6 +52,7 @@ func (a *app) tokenCreate() *cobra.Command {
 	f.StringVar(&s.san, "san", "", "no token: know a client certificate by this name in it")
 	f.StringVar(&s.file, "tokens", "", "the tokens file to add the entry to; made if it is not there")
 	_ = cmd.MarkFlagRequired("name")
+	_ = cmd.MarkFlagRequired("grant") // without one it may do nothing
 	return cmd
 }
 
