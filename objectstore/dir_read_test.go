@@ -56,6 +56,10 @@ func TestDirReadOnly(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(foreign, "copy"), os.DirFS(whole)); err != nil {
 		t.Fatal(err)
 	}
+	// As if its creator had died before it synced the directory.
+	if err := os.Link(filepath.Join(whole, "a"), filepath.Join(t.TempDir(), "a")); err != nil {
+		t.Fatal(err)
+	}
 	for dir, want := range map[string]string{
 		whole: "[a b/c]", foreign: "[copy/a copy/b/c]", t.TempDir(): "[]",
 	} {

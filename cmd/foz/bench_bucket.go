@@ -27,7 +27,8 @@ func (s *benchSettings) makeBucket(ctx context.Context) (
 		return "", nil, err
 	}
 	if u.Scheme == "mem" {
-		return "", nil, usagef("--bucket %s: it is opened twice, and that makes two", s.bucket)
+		return "", nil, usagef("--bucket %s: a bench opens it more than once, and each is "+
+			"a new one", s.bucket)
 	}
 	if err := refuseUsed(ctx, s.bucket); err != nil {
 		return "", nil, err

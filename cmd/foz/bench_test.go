@@ -225,6 +225,7 @@ func TestBenchCompact(t *testing.T) {
 func TestBenchRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"--bytes", "0"}, {"--rounds", "0"}, {"--partitions", "0"}, {"--lone", "-1"},
+		{"--bucket", "mem://"}, {"--bucket", "./data"},
 	} {
 		got := runFoz(t.Context(), nil, nil, append([]string{"bench", "ingest"}, args...)...)
 		if got.code != exitUsage {
