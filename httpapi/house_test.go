@@ -31,7 +31,7 @@ type house struct {
 	slot     uint64
 	changed  chan struct{}
 	catchUps int
-	keepUp   func() // what a node hears that has heard nothing for a while
+	keepUp   func()               // what a node hears that has heard nothing for a while
 	stale    map[string]foz.Topic // what a lagging node still believes
 
 	maintainer maintainer

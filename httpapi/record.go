@@ -186,8 +186,8 @@ func (s *style) appendValue(b, value []byte, text bool) []byte {
 	return b
 }
 
-// embeddable says whether a value is JSON that envelope=record takes back as the same: the JSON null
-// would come back as a tombstone, and a string as what it stands for.
+// embeddable says whether a value is JSON that envelope=record takes back as the same: the JSON
+// null would come back as a tombstone, and a string as what it stands for.
 func embeddable(value []byte) bool {
 	inner := bytes.TrimLeft(value, " \t\n\r")
 	return !jsonscan.IsNull(inner) && !jsonscan.IsString(inner) && jsonscan.Whole(value)
