@@ -134,9 +134,10 @@ func (a *app) segmentFooters(b *bucketFlags) func(cmd *cobra.Command, args []str
 	return func(cmd *cobra.Command, args []string) error {
 		prefix := append(args, foz.ObjectPrefix)[0]
 		switch {
-		case strings.HasPrefix(foz.ObjectPrefix, prefix):
+		case strings.HasPrefix(prefix, foz.ObjectPrefix):
+		case strings.Index(foz.ObjectPrefix, prefix) == 0: // a beginning of it
 			prefix = foz.ObjectPrefix
-		case !strings.HasPrefix(prefix, foz.ObjectPrefix):
+		default:
 			return usagef("PREFIX %q: segments are in objects under %s", prefix, foz.ObjectPrefix)
 		}
 		return list(cmd, []string{prefix})
