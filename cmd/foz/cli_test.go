@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,8 +74,11 @@ func (s *service) asked() []string {
 	return append([]string{}, s.asks...)
 }
 
+// run gives foz its input and the input's end at once: a pause between them is one in which what
+// there is goes out.
 func (s *service) run(t *testing.T, in string, args ...string) outcome {
-	return runFoz(t.Context(), map[string]string{"FOZ_URL": s.URL}, strings.NewReader(in), args...)
+	input := iotest.DataErrReader(strings.NewReader(in))
+	return runFoz(t.Context(), map[string]string{"FOZ_URL": s.URL}, input, args...)
 }
 
 func problem(w http.ResponseWriter, status int, code, more string) {
