@@ -115,10 +115,7 @@ func (a *API) ready(w *response, r *http.Request) error {
 	if err := a.draining(); err != nil {
 		return err
 	}
-	if err := a.Ready(); err != nil {
-		return foz.Errorf(foz.CodeUnavailable, "not ready: %w", err)
-	}
-	return a.live(w, r)
+	return a.loaded(a.live)(w, r)
 }
 
 func (a *API) scrape(w *response, r *http.Request) error {

@@ -203,10 +203,7 @@ func (a *API) commitGroupOffsets(w *response, r *http.Request) error {
 	offsets := make([]foz.GroupOffset, len(wanted))
 	topics := map[foz.TopicID]string{}
 	for i, c := range wanted {
-		t, err := a.Topics.Topic(r.Context(), c.topic)
-		if err == nil {
-			w.found = append(w.found, t)
-		}
+		t, err := a.named(w, r, c.topic)
 		if err == nil && c.Partition >= t.Partitions {
 			_, err = a.grown(r.Context(), t, c.Partition)
 		}

@@ -33,6 +33,11 @@ func (a *API) topic(w *response, r *http.Request) (foz.Topic, error) {
 	if err != nil {
 		return foz.Topic{}, err
 	}
+	return a.named(w, r, name)
+}
+
+// named finds a topic by its name, as this node knows it; the response remembers which it was.
+func (a *API) named(w *response, r *http.Request, name string) (foz.Topic, error) {
 	t, err := a.Topics.Topic(r.Context(), name)
 	if err == nil {
 		w.found = append(w.found, t)
@@ -89,15 +94,20 @@ func single(h http.Header, name string) (string, error) {
 
 // keepUp is for answers that say there is no more: what they say is no more than seconds old.
 func (a *API) keepUp(ctx context.Context) error {
-	if err := a.Sessions.KeepUp(ctx); err != nil {
-		return behind(ctx, err)
-	}
-	return nil
+	return behind(ctx, a.Sessions.KeepUp(ctx))
 }
 
-// behind is why nothing can be denied here.
+// catchUp makes this node know what was committed before the call.
+func (a *API) catchUp(ctx context.Context) error {
+	return behind(ctx, a.Sessions.CatchUp(ctx))
+}
+
+// behind is why nothing can be denied here; nil: it can.
 func behind(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
 		return ctx.Err()
 	}
 	return foz.Errorf(foz.CodeUnavailable, "catch up with the log: %w", err)

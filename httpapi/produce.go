@@ -3,7 +3,6 @@ package httpapi
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -117,9 +116,8 @@ func (a *API) produce(
 func (a *API) answered(
 	w *response, r *http.Request, request foz.Request, refusal error,
 ) (foz.Ack, error) {
-	e, ok := errors.AsType[*foz.Error](refusal)
-	if request.Producer == nil || !ok ||
-		e.Code != foz.CodeRecordTooLarge && e.Code != foz.CodeInvalidRecord {
+	altered := isCode(refusal, foz.CodeRecordTooLarge) || isCode(refusal, foz.CodeInvalidRecord)
+	if request.Producer == nil || !altered {
 		return foz.Ack{}, refusal
 	}
 	ack, found, err := a.Topics.Answered(r.Context(), request.Topic, *request.Producer)

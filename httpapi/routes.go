@@ -123,8 +123,8 @@ func (a *API) renamed(h handler) handler {
 
 // madeAnew says whether a name stands for another topic than it did.
 func (a *API) madeAnew(ctx context.Context, found []foz.Topic) (made bool, err error) {
-	if err := a.Sessions.CatchUp(ctx); err != nil {
-		return false, behind(ctx, err)
+	if err := a.catchUp(ctx); err != nil {
+		return false, err
 	}
 	for _, t := range found {
 		now, err := a.Topics.Topic(ctx, t.Name)

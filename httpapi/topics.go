@@ -145,7 +145,6 @@ func (a *API) alterTopic(w *response, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		id := t.ID
 		if s.partitions != partitionsUnset && s.partitions < t.Partitions {
 			return invalidAt("/partitions", "topic %s has %d partitions, they may only grow",
 				name, t.Partitions)
@@ -163,19 +162,10 @@ func (a *API) alterTopic(w *response, r *http.Request) error {
 		if !stale || attempt == alterAttempts {
 			return err
 		}
-		if err := a.catchUp(r, id); err != nil {
+		if err := a.catchUp(r.Context()); err != nil {
 			return err
 		}
 	}
-}
-
-// catchUp makes this node know what was committed before the call.
-func (a *API) catchUp(r *http.Request, id foz.TopicID) error {
-	_, err := a.Reader.Bounds(r.Context(), foz.Partition{Topic: id}, true)
-	if isCode(err, foz.CodeTopicNotFound) {
-		return nil // that is what there was to know
-	}
-	return err
 }
 
 // deleteTopic is row 5.

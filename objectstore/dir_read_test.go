@@ -23,16 +23,7 @@ import (
 
 func openReadOnly(t *testing.T, path string) *objectstore.Dir {
 	t.Helper()
-	d, err := objectstore.OpenDirReadOnly(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
+	return openBy(t, objectstore.OpenDirReadOnly, path)
 }
 
 // files are all there are below a directory.

@@ -51,7 +51,15 @@ func TestGatedThatPasses(t *testing.T) {
 
 func openDir(t testing.TB, path string) *objectstore.Dir {
 	t.Helper()
-	d, err := objectstore.OpenDir(path)
+	return openBy(t, objectstore.OpenDir, path)
+}
+
+// openBy opens a Dir until the test ends.
+func openBy(
+	t testing.TB, open func(path string) (*objectstore.Dir, error), path string,
+) *objectstore.Dir {
+	t.Helper()
+	d, err := open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -169,7 +169,7 @@ func (a *app) moveGroup(cmd *cobra.Command, group string, m groupMove) error {
 		offsets[i] = o
 	}
 	committed, err := c.CommitOffsets(cmd.Context(), group, offsets)
-	if e, ok := errors.AsType[*foz.Error](err); ok && e.Code == foz.CodeOffsetConflict {
+	if errors.Is(err, &foz.Error{Code: foz.CodeOffsetConflict}) {
 		why := "its consumers have moved it meanwhile: stop them, or try again"
 		if m.ifOffset != nil {
 			why = fmt.Sprintf("it does not stand at --if-offset %d", *m.ifOffset)
