@@ -20,7 +20,11 @@ type document struct {
 func (a *API) readDocument(w *response, r *http.Request, medias ...string) (*document, error) {
 	l := lease{from: &a.decoding}
 	defer l.release()
-	given, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	given, err := single(r.Header, "Content-Type")
+	if err != nil {
+		return nil, err
+	}
+	given, _, _ = strings.Cut(given, ";")
 	given = strings.ToLower(strings.TrimSpace(given))
 	body, done, err := a.openBody(w, r, &l, a.config.ControlBytesMax)
 	if err != nil {

@@ -96,6 +96,7 @@ var badRequests = []struct {
 	{"GET", oneRead, "", []string{"Accept: text/event-stream", "Last-Event-ID: 3",
 		"Last-Event-ID: 4"}, "bad_request", "-"},
 	{"POST", oneRead, "a", []string{asNDJSON, asJSON}, "bad_request", "-"},
+	{"PUT", "/v1/topics/u", "{}", []string{asJSON, "Content-Type: text/xml"}, "bad_request", "-"},
 
 	{"POST", oneRead, "a", nil, "unsupported_media_type", "-"},
 	{"POST", oneRead, "a", []string{"Content-Type: application/xml"}, "unsupported_media_type", "-"},
